@@ -1,0 +1,26 @@
+"""Execute the chapters again when the package has changed.
+
+The execution cache knows a notebook by its code alone, so it would keep the output of an older `bsr`. Here it gets a
+folder named after the sources of the package; Sphinx sees the new setting and reads every page again.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import matplotlib.font_manager  # noqa: F401  builds the font cache here, or the first chapter would report it
+
+
+def renew_cache(app, config):
+    sources = sorted(Path(app.srcdir, "bsr").rglob("*.py"))
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    root = Path(app.outdir).parent / ".jupyter_cache"
+    for stale in root.glob("*"):
+        if stale.is_dir() and stale.name != digest:
+            shutil.rmtree(stale)
+    config.nb_execution_cache_path = str(root / digest)
+
+
+def setup(app):
+    app.connect("config-inited", renew_cache)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
