@@ -1,0 +1,217 @@
+"""The house style of the figures: theory as lines, experiments as markers, thresholds as ticks.
+
+`use_style` is called once at the top of a chapter. The helpers draw on the Axes they are given and touch nothing
+else. `slider_figure` shows one figure for each value of a parameter, in a notebook and on a static page alike.
+"""
+
+import html
+import io
+from base64 import b64encode
+from itertools import product
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib import patheffects
+
+__all__ = ["COLORS", "STYLE", "experiment", "label_line", "shades", "slider_figure", "threshold", "use_style"]
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart by colour-blind readers; their yellow is too faint on white."""
+
+PIXELS_PER_INCH = 96  # of a page, by definition of the CSS inch
+
+STYLE = {
+    "figure.figsize": (7.2, 4.2),  # 690 pixels on the page: the column of the book
+    "figure.dpi": PIXELS_PER_INCH,
+    "figure.facecolor": "white",  # a page in dark mode shows figures on white
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 2 * PIXELS_PER_INCH,
+    "font.size": 11,
+    "axes.labelsize": 12,
+    "legend.fontsize": 10,
+    "axes.prop_cycle": cycler(color=COLORS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "errorbar.capsize": 2,
+    "legend.frameon": False,
+    "svg.hashsalt": "bsr",  # the same figure gives the same file
+}
+"""Matplotlib settings of the book. Outside a notebook: `with matplotlib.rc_context(STYLE): ...`."""
+
+
+def use_style():
+    """Set the style for this session; in a notebook, show figures as SVG, sharp at any zoom and light."""
+    mpl.rcParams.update(STYLE)
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def shades(n, colormap="viridis"):
+    """`n` colours from dark to light for curves ordered by a parameter, readable on white."""
+    return [mpl.colormaps[colormap](t) for t in np.linspace(0.05, 0.85, n)]
+
+
+def experiment(ax, x, y, err=None, *, color=None, marker="o", open=False, label=None):
+    """Draw measured points, with error bars where there are some.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, y : array_like, shape (m,)
+    err : array_like, shape (m,) or (2, m), optional
+        Half-lengths of the error bars; say in the caption what they are.
+    color, marker, label
+        As in matplotlib. The default colour is the next one of the palette.
+    open : bool, default False
+        Hollow markers, for values published elsewhere.
+
+    Returns
+    -------
+    matplotlib.container.ErrorbarContainer
+    """
+    face = {"markerfacecolor": "white"} if open else {}
+    return ax.errorbar(x, y, yerr=err, fmt=marker, color=color, elinewidth=1, label=label, zorder=3, **face)
+
+
+def threshold(ax, x, label=None, *, color="0.35", height=0.06):
+    """Mark a critical value by a tick that stands on the x axis, with its label on top.
+
+    `height` is the length of the tick as a fraction of the axis.
+    """
+    across = ax.get_xaxis_transform()
+    ax.plot([x, x], [0, height], color=color, lw=2, solid_capstyle="butt", transform=across, zorder=2.5)
+    if label is not None:
+        text = ax.annotate(label, (x, height), xycoords=across, xytext=(0, 2), textcoords="offset points")
+        text.set(color=color, ha="center", va="bottom", fontsize="small")
+
+
+def label_line(line, text, x, *, offset=(0, 4), **properties):
+    """Write `text` on a curve, in its colour, where its first coordinate is `x`.
+
+    Parameters
+    ----------
+    line : matplotlib.lines.Line2D
+        The curve, as returned by `ax.plot`. Its x data must be monotone.
+    text : str
+    x : float
+        Place along the curve; between the points of the curve its height is interpolated.
+    offset : tuple of float, default (0, 4)
+        Displacement of the text in points.
+    **properties
+        Anything that matplotlib's Text takes, such as `ha` or `rotation`.
+
+    Returns
+    -------
+    matplotlib.text.Annotation
+
+    Raises
+    ------
+    ValueError
+        If `x` is outside the curve.
+    """
+    xs, ys = (np.asarray(data, dtype=float) for data in line.get_data())
+    order = np.argsort(xs)
+    if not xs[order[0]] <= x <= xs[order[-1]]:
+        raise ValueError(f"x must be within the curve, [{xs[order[0]]}, {xs[order[-1]]}], got {x!r}")
+    y = np.interp(x, xs[order], ys[order])
+    properties = {"color": line.get_color(), "ha": "center", "va": "bottom"} | properties
+    note = line.axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", **properties)
+    note.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+    return note
+
+
+def slider_figure(draw, values, *, alt, start=None, colors=32):
+    """Show a figure that follows one slider or two, with a kernel or without.
+
+    Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 20 kB.
+
+    Parameters
+    ----------
+    draw : callable
+        `draw(value)`, or `draw(first, second)`, returns a new matplotlib Figure. All must have the same size and
+        should have the same axis limits, or the eye cannot compare them.
+    values : dict
+        The text beside each slider, and its values in order: `{"ρ": [0.1, 0.2]}`. One or two entries.
+    alt : str
+        What there is to see, for those who cannot. The values are appended.
+    start : tuple, optional
+        The values shown first, one a slider; the first of each by default.
+    colors : int, default 32
+        Size of the palette of each frame.
+
+    Returns
+    -------
+    ipywidgets.VBox
+
+    Raises
+    ------
+    ValueError
+        If `values` has not one or two entries, one is empty, or `start` is not among them.
+    """
+    import ipywidgets as widgets
+
+    if len(values) not in (1, 2) or not all(len(options) for options in values.values()):
+        raise ValueError(f"values must hold one or two non-empty lists, got {values!r}")
+    grids = [list(options) for options in values.values()]
+    start = tuple(grid[0] for grid in grids) if start is None else tuple(start)
+    if start not in product(*grids):
+        raise ValueError(f"start must be one of the values of each slider, got {start!r}")
+
+    sliders = [
+        widgets.SelectionSlider(
+            options=[(f"{value:g}", value) for value in grid],
+            value=first,
+            description=name,
+            continuous_update=True,
+            layout=widgets.Layout(width="90%"),
+            style={"description_width": "initial"},
+        )
+        for name, grid, first in zip(values, grids, start, strict=True)
+    ]
+
+    def frame(*point):
+        where = ", ".join(f"{name} = {value:g}" for name, value in zip(values, point, strict=True))
+        return widgets.HTML(_image_tag(draw(*point), f"{alt} ({where})", colors))
+
+    def stack(children, slider):
+        pages = widgets.Stack(children, selected_index=slider.index)
+        widgets.jslink((slider, "index"), (pages, "selected_index"))
+        return pages
+
+    if len(grids) == 1:
+        view = stack([frame(value) for value in grids[0]], sliders[0])
+    else:
+        rows = [stack([frame(first, second) for second in grids[1]], sliders[1]) for first in grids[0]]
+        view = stack(rows, sliders[0])
+    return widgets.VBox([*sliders, view])
+
+
+def _image_tag(figure, alt, colors):
+    """The figure as an <img> with its PNG inside, reduced to a palette, at half its pixel size."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"savefig.bbox": None}):  # all frames of one size
+        figure.savefig(buffer, format="png", dpi=2 * PIXELS_PER_INCH)
+    plt.close(figure)
+    image = Image.open(buffer).convert("RGB").quantize(colors, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    image.save(small, format="png", optimize=True)
+    source = b64encode(small.getvalue()).decode()
+    width = round(figure.get_figwidth() * PIXELS_PER_INCH)
+    return (
+        f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" style="width: {width}px; max-width: 100%">'
+    )

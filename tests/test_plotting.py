@@ -1,0 +1,163 @@
+"""The helpers draw what they are asked for, where they are asked to, and the slider needs no kernel."""
+
+import io
+import re
+from base64 import b64decode
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from bsr import plotting
+
+mpl.use("agg")
+
+
+@pytest.fixture
+def ax():
+    with mpl.rc_context(plotting.STYLE):
+        figure, ax = plt.subplots()
+        yield ax
+        plt.close(figure)
+
+
+def linear(color):
+    c = np.array(to_rgb(color))
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+# Linear RGB as protanopes and deuteranopes see it: Machado, Oliveira and Fernandes (2009), severity 1.
+PROTAN = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+DEUTAN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+
+
+@pytest.mark.parametrize("vision", [np.eye(3), PROTAN, DEUTAN], ids=["normal", "protan", "deutan"])
+def test_colours_are_told_apart(vision):
+    seen = [np.clip(np.array(vision) @ linear(color), 0, 1) ** (1 / 2.2) for color in plotting.COLORS]
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(distances) > 0.15
+
+
+def test_colours_stand_out_from_white():
+    luminances = [linear(color) @ [0.2126, 0.7152, 0.0722] for color in plotting.COLORS]
+    assert all(1.05 / (luminance + 0.05) > 2 for luminance in luminances)
+
+
+def test_shades_are_ordered_by_lightness():
+    luminances = [linear(color) @ [0.2126, 0.7152, 0.0722] for color in plotting.shades(6)]
+    assert np.all(np.diff(luminances) > 0)
+
+
+def test_use_style_sets_the_style():
+    with mpl.rc_context():
+        plotting.use_style()
+        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == plotting.COLORS
+        assert mpl.rcParams["figure.figsize"] == [7.2, 4.2]
+
+
+def test_experiment_draws_the_error_bars_it_is_given(ax):
+    low, high = np.array([0.1, 0.2]), np.array([0.3, 0.4])
+    points, _, (bars,) = plotting.experiment(ax, [1, 2], [5, 6], [low, high], open=True, color="#D55E00")
+    ends = np.array(bars.get_segments())[:, :, 1]
+    np.testing.assert_allclose(ends, [[4.9, 5.3], [5.8, 6.4]])
+    assert points.get_markerfacecolor() == "white"
+    assert points.get_markeredgecolor() == "#D55E00"
+
+
+def test_threshold_stands_on_the_axis_and_leaves_the_heights_alone(ax):
+    ax.plot([0, 1], [3, 4])
+    heights = ax.get_ylim()
+    plotting.threshold(ax, 2.5, "critical", height=0.1)
+    assert ax.get_ylim() == heights
+    assert ax.get_xlim()[1] > 2.5
+    foot, top = ax.lines[-1].get_transform().transform(ax.lines[-1].get_xydata())
+    np.testing.assert_allclose(foot, ax.transData.transform((2.5, heights[0])))
+    np.testing.assert_allclose(top[1] - foot[1], 0.1 * ax.get_window_extent().height)
+
+
+def test_label_sits_on_its_line(ax):
+    (line,) = ax.plot([4, 2, 0], [16, 4, 0], color="#009E73")
+    note = plotting.label_line(line, "square", 3)
+    assert note.xy == (3, 10)
+    assert note.get_color() == "#009E73"
+    assert plotting.label_line(line, "end", 4, ha="left").get_ha() == "left"
+    with pytest.raises(ValueError, match=r"x must be within the curve, \[0.0, 4.0\], got 5"):
+        plotting.label_line(line, "nowhere", 5)
+
+
+def painted(red, blue=0.0):
+    """A figure all in one colour, which says for which values it was drawn."""
+    figure = plt.figure(figsize=(2, 1))
+    figure.set_facecolor((red, 0.0, blue))
+    return figure
+
+
+def picture(frame):
+    source = re.search(r"base64,([^\"]+)\"", frame.value)[1]
+    return Image.open(io.BytesIO(b64decode(source)))
+
+
+def colour(frame):
+    red, green, blue = np.array(picture(frame).convert("RGB").getpixel((5, 5))) / 255
+    assert green == 0
+    return round(red, 1), round(blue, 1)
+
+
+def links():
+    """(source, target) of every link that a page would carry with it."""
+    from ipywidgets.embed import embed_data
+
+    state = embed_data(views=None)["manager_state"]["state"].values()
+    return [
+        (tuple(model["state"]["source"]), tuple(model["state"]["target"]))
+        for model in state
+        if model["model_name"] == "LinkModel"
+    ]
+
+
+def linked(slider, stack):
+    return ((f"IPY_MODEL_{slider.model_id}", "index"), (f"IPY_MODEL_{stack.model_id}", "selected_index")) in links()
+
+
+def test_slider_shows_the_frame_of_its_value():
+    view = plotting.slider_figure(painted, {"ρ": [0.0, 0.2, 0.4]}, alt="A <square>", start=(0.2,))
+    slider, stack = view.children
+    assert linked(slider, stack)
+    assert [label for label, _ in slider.options] == ["0", "0.2", "0.4"]
+    assert slider.index == stack.selected_index == 1
+    assert [colour(frame)[0] for frame in stack.children] == [0.0, 0.2, 0.4]
+    assert 'alt="A &lt;square&gt; (ρ = 0.4)"' in stack.children[2].value
+    assert 'style="width: 192px' in stack.children[0].value
+    assert picture(stack.children[0]).size == (384, 192)  # twice as many pixels as the page asks for
+    assert plt.get_fignums() == []
+
+
+def test_two_sliders_show_the_frame_of_their_values():
+    values = {"ρ": [0.0, 0.2], "β": [0.4, 0.6, 0.8]}
+    view = plotting.slider_figure(painted, values, alt="A square", start=(0.2, 0.4))
+    first, second, rows = view.children
+    assert linked(first, rows)
+    assert all(linked(second, row) for row in rows.children)
+    assert (first.value, second.value) == (0.2, 0.4)
+    assert rows.selected_index == 1
+    for red, row in zip(values["ρ"], rows.children, strict=True):
+        assert row.selected_index == 0
+        assert [colour(frame) for frame in row.children] == [(red, blue) for blue in values["β"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "start", "message"),
+    [
+        ({}, None, "values must hold one or two non-empty lists"),
+        ({"ρ": []}, None, "values must hold one or two non-empty lists"),
+        ({"a": [1], "b": [1], "c": [1]}, None, "values must hold one or two non-empty lists"),
+        ({"ρ": [0.1]}, (0.2,), r"start must be one of the values of each slider, got \(0.2,\)"),
+        ({"ρ": [0.1], "β": [1]}, (0.1,), "start must be one of the values"),
+    ],
+)
+def test_slider_refuses_what_it_cannot_show(values, start, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.slider_figure(painted, values, alt="A square", start=start)
