@@ -1,10 +1,10 @@
 """Two repairs to the way the book is built.
 
-The execution cache knows a notebook by its code alone, so it would keep the output of an older `bsr`. Here it gets a
-folder named after the sources of the package; Sphinx sees the new setting and reads every page again.
+The execution cache knows a notebook by its code alone, so it would keep the output of an older `bsr`. Here it
+gets a folder named after the sources of the package; Sphinx sees the new setting and reads every page again.
 
-Sphinx writes an inline script twice when an extension adds it late, and the second `const` is an error in the browser.
-Here each script is kept once.
+Sphinx writes an inline script twice when an extension adds it late, and the second `const` is an error in the
+browser. Here each script is kept once.
 """
 
 import hashlib
