@@ -2,10 +2,10 @@
 
 It shares no code with the package and takes another route: the spectral quartic is solved in closed form
 (Ferrari) in 150-digit arithmetic, the edges are roots of its exact discriminant, and the integrals are taken
-by tanh-sinh quadrature. Needs mpmath only; with gmpy2 installed it is several times faster.
+by tanh-sinh quadrature. Needs mpmath only.
 
     python tests/oracle.py                 # add what is missing to tests/data/mmse_oracle.json: minutes
-    >>> oracle.mmse("1e-3", "2", "0.2")    # one value to 20 digits: a second or so
+    >>> oracle.mmse("1e-3", "2", "0.2")    # one value to 20 digits: well under a second
 
 Every input is `float(input)`, taken exactly. Here b = max(beta, 1/beta), and x stands for the singular values
 of (S + sqrt(noise) Z)/(dL)^(1/4) divided by b^(1/4). With W = x² and U = G/x the quartic is the one of
@@ -164,9 +164,7 @@ def _tanh_sinh(f, left, right, digits):
                 for s in (k * h, -k * h):
                     total = [t + v for t, v in zip(total, sample(s), strict=True)]
         new = [h * t for t in total]
-        if level > 3 and all(
-            abs(n - o) <= abs(n) * mpf(10) ** -digits for n, o in zip(new, old, strict=True)
-        ):
+        if level > 3 and all(abs(n - o) <= abs(n) * mpf(10) ** -digits for n, o in zip(new, old, strict=True)):
             return new
         old = new
     raise ArithmeticError(f"tanh-sinh did not converge on [{mp.nstr(left, 8)}, {mp.nstr(right, 8)}]")
@@ -245,9 +243,7 @@ def bayes(alpha, beta, rho, delta, digits=24):
                 raise ValueError(f"no error left at alpha={alpha}, beta={beta}, rho={rho}, delta={delta}")
         coarse = mp.findroot(lambda t: excess(t, 10), (low, high), solver="anderson", tol=mpf(10) ** -20)
         tol = mpf(10) ** (-2 * digits)
-        t = mp.findroot(
-            lambda t: excess(t, digits), (coarse, coarse + mpf(10) ** -9), solver="secant", tol=tol
-        )
+        t = mp.findroot(lambda t: excess(t, digits), (coarse, coarse + mpf(10) ** -9), solver="secant", tol=tol)
         noise = mp.exp(t)
         return mmse(noise, beta, rho, digits), noise
 
@@ -337,8 +333,7 @@ def _denoising_values(noise, beta, rho):
 def _save(table):
     """JSON with a row a line; by way of a second file, so that nobody reads half a table."""
     parts = [
-        f' "{name}": [\n' + ",\n".join(f"  {json.dumps(r)}" for r in rows) + "\n ]"
-        for name, rows in table.items()
+        f' "{name}": [\n' + ",\n".join(f"  {json.dumps(r)}" for r in rows) + "\n ]" for name, rows in table.items()
     ]
     draft = TABLE.with_suffix(".part")
     draft.write_text("{\n" + ",\n".join(parts) + "\n}\n")
