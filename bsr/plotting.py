@@ -43,7 +43,9 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "bsr",  # the same figure gives the same file
 }
-"""Matplotlib settings of the book. Outside a notebook: `with matplotlib.rc_context(STYLE): ...`."""
+"""Matplotlib settings of the book; a script can use them in `matplotlib.rc_context(STYLE)`."""
+
+_HALO = [patheffects.withStroke(linewidth=3, foreground="white")]  # keeps a label readable across a curve
 
 
 def use_style():
@@ -93,8 +95,9 @@ def threshold(ax, x, label=None, *, color="0.35", height=0.06):
     across = ax.get_xaxis_transform()
     ax.plot([x, x], [0, height], color=color, lw=2, solid_capstyle="butt", transform=across, zorder=2.5)
     if label is not None:
-        text = ax.annotate(label, (x, height), xycoords=across, xytext=(0, 2), textcoords="offset points")
-        text.set(color=color, ha="center", va="bottom", fontsize="small")
+        note = ax.annotate(label, (x, height), xycoords=across, xytext=(0, 2), textcoords="offset points")
+        note.set(color=color, ha="center", va="bottom", fontsize="small", zorder=4)
+        note.set_path_effects(_HALO)
 
 
 def label_line(line, text, x, *, offset=(0, 4), **properties):
@@ -126,9 +129,9 @@ def label_line(line, text, x, *, offset=(0, 4), **properties):
     if not xs[order[0]] <= x <= xs[order[-1]]:
         raise ValueError(f"x must be within the curve, [{xs[order[0]]}, {xs[order[-1]]}], got {x!r}")
     y = np.interp(x, xs[order], ys[order])
-    properties = {"color": line.get_color(), "ha": "center", "va": "bottom"} | properties
+    properties = {"color": line.get_color(), "ha": "center", "va": "bottom", "zorder": 4} | properties
     note = line.axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", **properties)
-    note.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+    note.set_path_effects(_HALO)
     return note
 
 
