@@ -1,5 +1,7 @@
 """Argument checks shared by the public functions: each failure names the argument, its value and what is allowed."""
 
+import warnings
+
 import numpy as np
 
 _CONDITIONS = {
@@ -10,6 +12,11 @@ _CONDITIONS = {
 
 class ConvergenceWarning(UserWarning):
     """An iteration or a quadrature stopped before it reached its tolerance."""
+
+
+def warn_convergence(message):
+    """Warn that something did not converge, on behalf of the public function's caller."""
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def check_real(name, value, condition):

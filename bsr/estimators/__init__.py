@@ -1,0 +1,6 @@
+"""The estimators, run on data."""
+
+from bsr.estimators.gamp_rie import gamp_rie
+from bsr.estimators.ridge import ridge
+
+__all__ = ["gamp_rie", "ridge"]

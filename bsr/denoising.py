@@ -1,0 +1,189 @@
+"""Spectral denoisers of Y = (S + sqrt(noise) Z) / (dL)^(1/4): the Bayes-optimal one, its error, and any other's.
+
+A spectral denoiser keeps the singular vectors of Y and maps its singular values x to f(x).
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from bsr._checks import check_real, warn_convergence
+from bsr.spectrum import _nodes, check_law, hilbert, quadrature
+from bsr.uniformisation import zeros
+
+__all__ = ["mmse", "rie", "shrink", "spectral_error"]
+
+
+@njit(cache=True)
+def _mmse(noise, b, rho, tol):
+    """MMSE at one point and whether it converged.
+
+    Two expressions are summed over the same nodes. 1 - E f^2 is the accurate one for large noise, where
+    noise * (1 - ...) would amplify rounding; the latter is the accurate one for small noise, where MMSE << 1. They agree
+    (Nishimori) if the quadrature is right, which is the last check.
+    """
+    if noise == 0.0:
+        return 0.0, True
+    nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
+    cubes, overlap = 0.0, 0.0
+    for i in range(nodes.shape[0]):
+        y, weight, real, imag = nodes[i]
+        cubes += weight * imag * imag / y
+        f = y - noise * (b + 1.0 + 2.0 * real)  # sqrt(b) x f(x), and sqrt(b) x^2 = y
+        overlap += weight * f * f / (b * y)
+    # The average of 1/x^2 has a closed form: it is the other zero of the map kappa -> y.
+    _, kappa_1 = zeros(1.0, rho, noise)
+    small = noise * (1.0 - (b - 1.0) / b * kappa_1 - 4.0 * noise / (3.0 * b) * cubes)
+    large = 1.0 - overlap
+    agreed = abs(small - large) <= 100.0 * tol + 1e-13 * noise
+    return (small if noise <= 1.0 else large), converged and agreed
+
+
+@njit(cache=True)
+def _mmse_kernel(noise, b, rho, tol):
+    out, converged = np.empty(noise.size), True
+    for i in range(noise.size):
+        out[i], done = _mmse(noise[i], b[i], rho[i], tol)
+        converged = converged and done
+    return out, converged
+
+
+def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
+    """Minimal mean-square error per entry of the denoising of S + sqrt(noise) Z.
+
+    Parameters
+    ----------
+    noise : array_like
+        Variance of the noise on each entry of S (whose entries have variance 1), zero or positive.
+    beta, rho : array_like, default 1.0
+        Aspect ratio L/d and rank per dimension r/min(d, L), positive.
+    tol : float, default 1e-11
+        Tolerance of the quadrature.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        Between 0 and noise / (1 + noise).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the quadrature missed its tolerance somewhere.
+
+    References
+    ----------
+    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5.
+    """
+    noise = check_real("noise", noise, "non-negative")
+    beta = check_real("beta", beta, "positive")
+    rho = check_real("rho", rho, "positive")
+    noise, b, rho = np.broadcast_arrays(noise, np.maximum(beta, 1.0 / beta), rho)
+    out, converged = _mmse_kernel(noise.ravel(), b.ravel(), rho.ravel(), tol)
+    if not converged:
+        warn_convergence(f"the MMSE's quadrature did not reach {tol} everywhere")
+    return out.reshape(noise.shape)[()]
+
+
+def shrink(x, beta=1.0, rho=1.0, noise=1.0):
+    """Bayes-optimal map of a singular value of Y: x - (2 noise / sqrt(b)) [(b - 1) / (2x) + Re G(x)].
+
+    Parameters
+    ----------
+    x : array_like
+        Singular values, positive; inside or outside the support.
+    beta, rho, noise : float
+        As in `mmse`, noise positive.
+
+    Returns
+    -------
+    float or ndarray, shape of x
+
+    Raises
+    ------
+    ValueError
+        If an argument is not positive and finite.
+
+    References
+    ----------
+    arXiv:2203.07752; book, chapter 5.
+    """
+    x = check_real("x", x, "positive")
+    b, rho, noise = check_law(beta, rho, noise)
+    return (x - 2.0 * noise / math.sqrt(b) * (0.5 * (b - 1.0) / x + hilbert(x, b, rho, noise)))[()]
+
+
+def rie(Y, rho, noise):
+    """Bayes-optimal rotationally invariant estimator of S / (dL)^(1/4) from Y = (S + sqrt(noise) Z) / (dL)^(1/4).
+
+    Parameters
+    ----------
+    Y : array_like, shape (L, d)
+        Noisy teacher.
+    rho : float
+        Rank per dimension of the teacher, positive.
+    noise : float
+        Variance of the noise on each entry of S, zero or positive.
+
+    Returns
+    -------
+    ndarray, shape (L, d)
+
+    Raises
+    ------
+    ValueError
+        If Y is not a finite matrix or a parameter is out of range.
+
+    References
+    ----------
+    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5.
+    """
+    Y = np.asarray(Y, dtype=np.float64)
+    if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
+        raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
+    if check_real("noise", noise, "non-negative") == 0.0:
+        return Y.copy()
+    left, x, right = np.linalg.svd(Y, full_matrices=False)
+    x = np.maximum(x, np.finfo(float).tiny ** 0.25)
+    return (left * shrink(x, Y.shape[0] / Y.shape[1], rho, noise)) @ right
+
+
+def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
+    """Error and divergence of a spectral denoiser in the high-dimensional limit.
+
+    Parameters
+    ----------
+    f : callable
+        Map of the singular values x of Y, vectorised.
+    beta, rho, noise : float
+        As in `mmse`, noise positive.
+    kinks : sequence of float, default ()
+        Points where f is not smooth.
+
+    Returns
+    -------
+    mse : float
+        Mean-square error per entry of S, by Stein's identity from `divergence`.
+    divergence : float
+        Mean over the entries of the derivative of the estimate of an entry with respect to its observation.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not positive and finite.
+
+    References
+    ----------
+    Book, chapter 5.
+    """
+    b, rho, noise = check_law(beta, rho, noise)
+    law = quadrature(b, rho, noise, breaks=kinks)
+    f_x = f(law.x)
+    divergence = np.sum(law.weight * f_x * ((b - 1.0) / (b * law.x) + 2.0 / b * law.hilbert))
+    residual = np.sum(law.weight * (f_x - law.x) ** 2) / math.sqrt(b)
+    return float(residual - noise + 2.0 * noise * divergence), float(divergence)

@@ -1,0 +1,157 @@
+"""GAMP-RIE: approximate message passing with the Bayes-optimal matrix denoiser."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr.denoising import mmse as denoising_mmse
+from bsr.denoising import rie
+from bsr.model import mse
+from bsr.sensing import fused
+
+__all__ = ["GampRie", "History", "gamp_rie"]
+
+
+class History(NamedTuple):
+    """What happened at each iteration t = 1 ... T of `gamp_rie`; arrays of shape (T,).
+
+    Attributes
+    ----------
+    q : ndarray
+        Overlap ||S_t||^2 / (dL) of the estimate with itself; on the Nishimori line also that with the teacher.
+    noise : ndarray
+        Variance of the Gaussian noise that the denoiser was told to remove, measured from the residuals.
+    error_estimate : ndarray
+        What state evolution says of the error of S_t given that noise: MMSE(noise).
+    error : ndarray
+        ||S_t - S||^2 / (dL) if a teacher was given, NaN otherwise.
+    change : ndarray
+        ||S_t - S_{t-1}|| / ||S_t||.
+    """
+
+    q: np.ndarray
+    noise: np.ndarray
+    error_estimate: np.ndarray
+    error: np.ndarray
+    change: np.ndarray
+
+
+@dataclass(frozen=True)
+class GampRie:
+    """Result of `gamp_rie`.
+
+    Attributes
+    ----------
+    S : ndarray, shape (L, d)
+        The estimate of the last iteration.
+    converged : bool
+        Whether the last change was below the tolerance.
+    iterations : int
+        Passes over X.
+    history : History
+        The course of the iterations.
+    """
+
+    S: np.ndarray
+    converged: bool
+    iterations: int
+    history: History
+
+
+def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None):
+    """Learn the teacher from sequences and labels by approximate message passing.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, L, d)
+        Token sequences with standard normal entries; float32 halves the time, sums are in float64 all the same.
+    y : array_like, shape (n,)
+        Labels.
+    rank : int
+        Rank r of the teacher, at least 1.
+    delta : float
+        Variance of the label noise, zero or positive. It enters through the residuals only, so a wrong value does no
+        harm; it serves to stop at exact recovery.
+    iterations : int, default 200
+        Largest number of passes over X.
+    tol : float, default 1e-8
+        Stop when the relative change of the estimate falls below this.
+    damping : float, default 0.0
+        Weight in [0, 1) of the previous estimate and residual. Not needed on data from the model.
+    rng : int or numpy.random.Generator, default 0
+        Not used: the iteration starts from S = 0. Part of the signature that the estimators share.
+    teacher : array_like, shape (L, d), optional
+        If given, `history.error` is recorded. It does not influence the estimate.
+
+    Returns
+    -------
+    GampRie
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, entries are not finite, or a parameter is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the tolerance was not reached. The estimate is finite all the same.
+
+    Notes
+    -----
+    With predictions <X, S>/sqrt(dL), residuals z and noise tau = mean(z^2) / alpha, one iteration is
+
+        z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z,
+        R  = S + sum_mu z_mu X_mu / (alpha sqrt(dL)),        S <- RIE(R; tau),        divergence = MMSE(tau) / tau.
+
+    The published form measures the noise by 1/A with A = alpha mean(g^2), g = z / (delta + V): it falls when the
+    residuals grow, the denoiser then shrinks less, and the iteration explodes. Here larger residuals mean more noise
+    and more shrinkage. At the fixed point, where mean(z^2) = delta + V, both are the same (book, chapter 9).
+
+    References
+    ----------
+    arXiv:2410.18858, algorithm 1; book, chapter 9.
+    """
+    X, y = check_samples(X, y)
+    n, L, d = X.shape
+    rank = check_integer("rank", rank, 1)
+    delta = float(check_real("delta", delta, "non-negative"))
+    iterations = check_integer("iterations", iterations, 1)
+    tol = float(check_real("tol", tol, "non-negative"))
+    if not 0.0 <= damping < 1.0:
+        raise ValueError(f"damping must be in [0, 1), got {damping!r}")
+    if teacher is not None and np.shape(teacher) != (L, d):
+        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {np.shape(teacher)}")
+
+    rho, alpha, scale = rank / min(d, L), n / (d * L), 1.0 / np.sqrt(d * L)
+    exact = 1e-28 * np.mean(y**2)  # residuals of this size are rounding
+    S, z, divergence = np.zeros((L, d)), np.zeros(n), 0.0
+    history, converged = [], False
+    for t in range(iterations):
+        new_z, G = fused(X, scale * S, y + (divergence / alpha) * z, 1.0)
+        if t > 0 and damping > 0.0:
+            new_z = (1.0 - damping) * new_z + damping * z
+        z = new_z
+        power = np.mean(z**2)
+        if power <= exact:
+            converged = True
+            break
+        noise = power / alpha
+        error_estimate = denoising_mmse(noise, L / d, rho)
+        divergence = error_estimate / noise
+        new_S = (d * L) ** 0.25 * rie((S + scale / alpha * G) / (d * L) ** 0.25, rho, noise)
+        if t > 0 and damping > 0.0:
+            new_S = (1.0 - damping) * new_S + damping * S
+        change = np.linalg.norm(new_S - S) / max(np.linalg.norm(new_S), np.finfo(float).tiny)
+        S = new_S
+        error = np.nan if teacher is None else mse(S, teacher)
+        history.append((np.mean(S**2), noise, error_estimate, error, change))
+        if change <= tol:
+            converged = True
+            break
+    if not converged:
+        warn_convergence(f"GAMP-RIE changed by {history[-1][-1]:.1e} > tol={tol} at iteration {iterations}")
+    columns = np.array(history).reshape(-1, 5).T
+    return GampRie(S=S, converged=converged, iterations=t + 1, history=History(*columns))

@@ -1,0 +1,72 @@
+"""Ridge regression on the flattened sequence."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from bsr._checks import check_real, check_samples
+
+__all__ = ["Ridge", "ridge"]
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Result of `ridge`.
+
+    Attributes
+    ----------
+    S : ndarray, shape (L, d)
+        The estimate.
+    converged : bool
+        Always true: the solution is direct.
+    iterations : int
+        Always 1.
+    """
+
+    S: np.ndarray
+    converged: bool = True
+    iterations: int = 1
+
+
+def ridge(X, y, lam):
+    """Minimise sum (y - <X, S>/sqrt(dL))^2 + lam ||S||^2 over S.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, L, d)
+        Token sequences.
+    y : array_like, shape (n,)
+        Labels.
+    lam : float
+        Penalty, zero or positive. Zero gives the least-squares solution of minimal norm.
+
+    Returns
+    -------
+    Ridge
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, entries are not finite, or `lam` is negative.
+
+    Notes
+    -----
+    Solves the smaller of the two Gram systems, n x n or dL x dL, in float64. Book, chapter 2.
+    """
+    X, y = check_samples(X, y)
+    lam = check_real("lam", lam, "non-negative")
+    if lam.ndim:
+        raise ValueError(f"lam must be a single number, got an array of shape {lam.shape}")
+    n, L, d = X.shape
+    A = X.reshape(n, L * d).astype(np.float64) / np.sqrt(d * L)
+    wide = n <= L * d
+    gram = A @ A.T if wide else A.T @ A
+    gram.flat[:: len(gram) + 1] += lam
+    try:
+        factor = linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
+    except linalg.LinAlgError:  # lam = 0 and dependent samples: the Gram side has no inverse
+        S = linalg.lstsq(A, y, check_finite=False)[0]
+    else:
+        S = A.T @ linalg.cho_solve(factor, y) if wide else linalg.cho_solve(factor, A.T @ y)
+    return Ridge(S=S.reshape(L, d))

@@ -1,0 +1,46 @@
+"""Ridge regression on the flattened sequence: it knows neither the rank nor the two sides of the teacher."""
+
+import numpy as np
+
+from bsr._checks import check_real
+
+__all__ = ["mse"]
+
+
+def mse(alpha, delta=0.0, lam=None):
+    """Error of ridge regression: minimise sum (y - <X, S>/sqrt(dL))^2 + lam ||S||^2.
+
+    Parameters
+    ----------
+    alpha : array_like
+        Sample complexity n / (dL), positive.
+    delta : array_like, default 0.0
+        Variance of the label noise, zero or positive.
+    lam : array_like or None, default None
+        Penalty, zero (least squares of minimal norm) or positive. None means the best one, lam = delta.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        The same for every beta and rho. Infinite at the interpolation threshold (alpha = 1, lam = 0, delta > 0).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Notes
+    -----
+    With D = sqrt((lam + alpha - 1)^2 + 4 lam) and T = (D - lam - alpha + 1) / 2, the limit of lam tr (A^T A + lam)^-1
+    per dimension, the error is [T (T + lam) + delta (1 - T)] / D. Book, chapter 2 (theorem, Marchenko-Pastur law).
+    """
+    alpha, delta = check_real("alpha", alpha, "positive"), check_real("delta", delta, "non-negative")
+    lam = delta if lam is None else check_real("lam", lam, "non-negative")
+    alpha, delta, lam = np.broadcast_arrays(alpha, delta, lam)
+    shift = lam + alpha - 1.0
+    D = np.sqrt(shift**2 + 4.0 * lam)
+    # The two forms of T are the same number; each is free of cancellation on its side.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        T = np.where(shift > 0.0, 2.0 * lam / (D + shift), 0.5 * (D - shift))
+        out = (T * (T + lam) + delta * (1.0 - T)) / D
+    return np.where(D > 0.0, out, np.where(delta > 0.0, np.inf, 0.0))[()]
