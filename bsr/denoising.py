@@ -20,8 +20,8 @@ def _mmse(noise, b, rho, tol):
     """MMSE at one point and whether it converged.
 
     Two expressions are summed over the same nodes. 1 - E f^2 is the accurate one for large noise, where
-    noise * (1 - ...) would amplify rounding; the latter is the accurate one for small noise, where MMSE << 1. They agree
-    (Nishimori) if the quadrature is right, which is the last check.
+    noise * (1 - ...) would amplify rounding; the latter is the accurate one for small noise, where MMSE is small. They
+    agree (Nishimori) if the quadrature is right, which is the last check.
     """
     if noise == 0.0:
         return 0.0, True

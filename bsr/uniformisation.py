@@ -1,6 +1,6 @@
 r"""The algebraic curve of the law of the noisy teacher's singular values, uniformised.
 
-For Y = (S + sqrt(noise) Z) / (dL)^(1/4) with b = max(beta, 1/beta) and y = sqrt(b) x^2 (the eigenvalues of the short-side
+For Y = (S + sqrt(noise) Z) / (dL)^(1/4) with b = max(beta, 1/beta) and y = sqrt(b) x^2 (eigenvalues of the short-side
 covariance of S + sqrt(noise) Z, per short dimension), the law has one complex parameter kappa:
 
     p = rho / (kappa - 1) + rho noise / kappa,        y = kappa (1 + p) (b + p) / rho,        p = x G(x) - 1,

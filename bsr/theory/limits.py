@@ -137,7 +137,7 @@ def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
     Notes
     -----
     With e = alpha - delta/noise the error is (1 - e)(1 - e/rho), where e is the one root on (0, min(alpha, 1, rho)) of
-    (alpha - e)(1 - e)(rho - e) = delta rho e: the limit of arXiv:2410.18858 solved for its square root. Book, chapter 8.
+    (alpha - e)(1 - e)(rho - e) = delta rho e: the limit of arXiv:2410.18858 solved for its root. Book, chapter 8.
     """
     alpha, rho = check_real("alpha", alpha, "positive"), check_real("rho", rho, "positive")
     delta = check_real("delta", delta, "non-negative")
