@@ -65,7 +65,7 @@ def _piece(lo, hi, mass, cosine, tol, critical, bulks, b, rho, noise, out, start
             cubes += weight * p.imag**2 / y
         if n > first:
             error = abs(total - mass) if mass >= 0.0 else abs(total - old_total)
-            if error <= tol and abs(cubes - old_cubes) <= cubes * (1e4 * tol if cosine else 10.0 * tol):
+            if error <= tol and abs(cubes - old_cubes) <= cubes * (1e3 * tol if cosine else 10.0 * tol):
                 return count, True
         if n >= last:
             return count, False

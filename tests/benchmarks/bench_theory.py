@@ -1,0 +1,47 @@
+"""Speed of the theory: one curve of 200 points, one MMSE, and what a new process waits for.
+
+    python tests/benchmarks/bench_theory.py
+
+Goals: a curve of 200 alpha in less than 50 ms warm; `import bsr` in less than 1 s; the first call of `bayes.mmse` in
+less than 20 s with a cold numba cache and 0.3 s with a warm one.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from _timing import interleaved, print_times
+
+from bsr import denoising
+from bsr.theory import bayes, limits
+
+FIRST_CALL = """
+from time import perf_counter
+start = perf_counter()
+import bsr
+loaded = perf_counter()
+bsr.theory.bayes.mmse(0.3)
+print(f"import bsr {loaded - start:.2f} s, first bayes.mmse {perf_counter() - loaded:.2f} s")
+"""
+
+
+def main():
+    calls = {}
+    for beta, rho, delta in [(1.0, 0.2, 0.0), (1.0, 0.5, 0.1), (5.0, 0.2, 0.0), (1.0, 1.0, 0.0), (2.0, 0.9, 0.01)]:
+        top = limits.strong_recovery(beta, rho) if delta == 0.0 else 1.5
+        alpha = np.linspace(0.005, top, 200, endpoint=False)
+        name = f"200 alpha, beta={beta} rho={rho} delta={delta}"
+        calls[name] = lambda a=alpha, p=(beta, rho, delta): bayes.mmse(a, *p)
+    calls["one denoising.mmse"] = lambda: denoising.mmse(0.3, 1.0, 0.2)
+    print_times(interleaved(calls, 20), "one denoising.mmse")
+    with tempfile.TemporaryDirectory() as cache:
+        for state in ("cold", "warm"):
+            environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+            result = subprocess.run([sys.executable, "-c", FIRST_CALL], env=environment, capture_output=True, text=True)
+            print(f"{state} numba cache: {result.stdout.strip() or result.stderr}")
+
+
+if __name__ == "__main__":
+    main()

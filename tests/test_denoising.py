@@ -1,0 +1,129 @@
+"""Denoising: the MMSE against an independent oracle, the estimator against matrices, identities between the two."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import oracle
+import pytest
+
+import bsr
+from bsr import denoising
+
+TABLE = json.loads((Path(__file__).parent / "data" / "mmse_oracle.json").read_text())["denoising_mmse"]
+POINTS = [(1.0, 0.2, 0.3), (2.0, 0.5, 0.05), (0.5, 1.5, 2.0), (10.0, 0.05, 0.7)]
+
+
+def test_mmse_against_40_digit_arithmetic():
+    noise, beta, rho, expected = (
+        np.array([float(row[key]) for row in TABLE]) for key in ("noise", "beta", "rho", "mmse")
+    )
+    assert len(TABLE) >= 60
+    found = denoising.mmse(noise, beta, rho)
+    assert abs(found - expected).max() <= 1e-10
+    assert abs(found / expected - 1).max() <= 1e-9
+
+
+@pytest.mark.parametrize(("noise", "beta", "rho"), [(0.0317, 1.0, 0.37), (2.3e-5, 3.7, 1.0)])
+def test_mmse_against_the_oracle_run_now(noise, beta, rho):
+    assert denoising.mmse(noise, beta, rho) == pytest.approx(float(oracle.mmse(noise, beta, rho)), rel=1e-10)
+
+
+def test_mmse_is_concave_increasing_and_below_linear_denoising():
+    noise = np.linspace(1e-3, 4, 300)
+    for _, beta, rho in ((None, *p[:2]) for p in POINTS):
+        values = denoising.mmse(noise, beta, rho)
+        assert (np.diff(values) > 0).all()
+        assert (np.diff(values, 2) < 1e-12).all()
+        assert (values <= noise / (1 + noise)).all()
+
+
+def test_mmse_has_the_right_ends():
+    assert denoising.mmse(0.0) == 0.0
+    assert denoising.mmse(1e7, 2.0, 0.3) == pytest.approx(1, abs=1e-6)
+    for beta, rho in [(1.0, 0.2), (3.0, 0.5), (0.2, 0.7)]:
+        slope = denoising.mmse(1e-9, beta, rho) / 1e-9
+        assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
+
+
+def test_mmse_of_a_full_rank_teacher_tends_to_linear_denoising():
+    errors = [0.3 / 1.3 - denoising.mmse(0.3, 2.0, rho) for rho in (10, 100, 1000)]
+    assert errors[0] > errors[1] > errors[2] > 0
+    assert errors[2] < 1e-3
+
+
+def test_arguments_broadcast_and_sides_exchange():
+    noise, beta, rho = np.array([[0.1], [1.0]]), np.array([0.5, 2.0, 4.0]), 0.3
+    table = denoising.mmse(noise, beta, rho)
+    assert table.shape == (2, 3)
+    assert table[:, 0] == pytest.approx(table[:, 1], rel=1e-12)
+    assert table[1, 2] == denoising.mmse(1.0, 4.0, 0.3)
+
+
+@pytest.mark.parametrize(("beta", "rho", "noise"), POINTS)
+def test_bayes_optimal_map_obeys_nishimori_and_tweedie(beta, rho, noise):
+    def f(x):
+        return denoising.shrink(x, beta, rho, noise)
+
+    mse, divergence = denoising.spectral_error(f, beta, rho, noise)
+    expected = denoising.mmse(noise, beta, rho)
+    assert mse == pytest.approx(expected, rel=1e-8)
+    assert noise * divergence == pytest.approx(expected, rel=1e-8)  # the posterior variance is noise * dS_hat/dY
+    law = bsr.spectrum.quadrature(beta, rho, noise)
+    b = max(beta, 1 / beta)
+    overlap = np.sum(law.weight * f(law.x) ** 2) / np.sqrt(b)  # E |S_hat|^2 = E <S, S_hat> = 1 - MMSE
+    assert overlap == pytest.approx(1 - expected, rel=1e-8)
+
+
+@pytest.mark.parametrize(("beta", "rho", "noise"), POINTS)
+def test_no_other_spectral_map_does_better(beta, rho, noise):
+    best = denoising.mmse(noise, beta, rho)
+    maps = [
+        lambda x: x / (1 + noise),
+        lambda x: np.maximum(x - 0.5, 0),
+        lambda x: 1.02 * denoising.shrink(x, beta, rho, noise),
+        lambda x: denoising.shrink(x, beta, rho, noise) + 0.02 * np.sin(x),
+    ]
+    for f in maps:
+        mse, _ = denoising.spectral_error(f, beta, rho, noise, kinks=[0.5])
+        assert mse > best + 1e-7
+    linear, divergence = denoising.spectral_error(maps[0], beta, rho, noise)
+    assert linear == pytest.approx(noise / (1 + noise), rel=1e-9)
+    assert divergence == pytest.approx(1 / (1 + noise), rel=1e-9)
+
+
+@pytest.mark.parametrize(("L", "d", "r", "noise"), [(200, 200, 40, 0.2), (300, 150, 75, 0.5), (120, 240, 200, 1.0)])
+def test_rie_on_matrices_reaches_the_mmse(L, d, r, noise):
+    rng = np.random.default_rng(2)
+    errors = []
+    for _ in range(4):
+        S = rng.standard_normal((L, r)) @ rng.standard_normal((r, d)) / np.sqrt(r)
+        scale = (d * L) ** 0.25
+        Y = (S + np.sqrt(noise) * rng.standard_normal((L, d))) / scale
+        errors.append(bsr.mse(scale * denoising.rie(Y, r / min(d, L), noise), S))
+    assert np.mean(errors) == pytest.approx(denoising.mmse(noise, L / d, r / min(d, L)), rel=0.02)
+
+
+def test_rie_commutes_with_transposition_and_rotations():
+    rng = np.random.default_rng(3)
+    Y = rng.standard_normal((30, 20))
+    rotation, _ = np.linalg.qr(rng.standard_normal((30, 30)))
+    assert denoising.rie(Y.T, 0.4, 0.3).T == pytest.approx(denoising.rie(Y, 0.4, 0.3), abs=1e-10)
+    assert denoising.rie(rotation @ Y, 0.4, 0.3) == pytest.approx(rotation @ denoising.rie(Y, 0.4, 0.3), abs=1e-10)
+    assert denoising.rie(Y, 0.4, 0.0) == pytest.approx(Y)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: denoising.mmse(-0.1), "noise must be zero or positive"),
+        (lambda: denoising.mmse(0.1, beta=np.inf), "beta must be positive"),
+        (lambda: denoising.mmse(0.1, rho=[0.2, 0.0]), "rho must be positive"),
+        (lambda: denoising.rie(np.ones(3), 0.1, 0.1), "Y must be a finite matrix"),
+        (lambda: denoising.rie(np.full((3, 3), np.nan), 0.1, 0.1), "Y must be a finite matrix"),
+        (lambda: denoising.shrink(0.0), "x must be positive"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
