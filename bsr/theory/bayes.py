@@ -39,8 +39,9 @@ def _solve(target, delta, exponent, lo, hi, guess, b, rho):
         if i > 0 and x != x_old:
             slope = (f - f_old) / (x - x_old)
         new = x - f / slope if slope > 0.0 else hi
-        if (i > 0 and abs(new - x) <= 1e-8) or abs(f) <= 1e-14 or hi - lo <= 1e-14:
-            # One more secant step's error would be below rounding: the equation itself gives the MMSE at its end.
+        # The error of a secant step is the product of the last two: it need not be evaluated once that is rounding, the
+        # equation itself gives the MMSE at its end.
+        if (i > 0 and abs(new - x) * abs(x - x_old) <= 1e-14) or abs(f) <= 1e-14 or hi - lo <= 1e-14:
             return new, mmse + (delta + mmse) * math.expm1(-sign * f + exponent * (new - x)), converged
         # A bisection every fourth time guarantees the end; from an endless bracket one walks.
         if i % 4 == 3 or not lo < new < hi:
