@@ -1,0 +1,260 @@
+"""Ridge regression: the error formula against the Marchenko-Pastur law, the estimator against both."""
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+import bsr
+from bsr.estimators import ridge
+from bsr.theory.ridge import mse as error
+
+# The theory
+
+
+def marchenko_pastur_error(alpha, delta, lam):
+    """Average of (lam^2 + delta g) / (g + lam)^2 over the law of the eigenvalues g of A^T A, to 20 digits."""
+    with mp.workdps(30):
+        alpha, delta, lam = mpf(alpha), mpf(delta), mpf(lam)
+        lower, upper = (1 - mp.sqrt(alpha)) ** 2, (1 + mp.sqrt(alpha)) ** 2
+        centre, radius = (lower + upper) / 2, (upper - lower) / 2
+
+        def integrand(angle):  # density sqrt((upper - g)(g - lower)) / (2 pi g), with g = centre - radius cos(angle)
+            g = centre - radius * mp.cos(angle)
+            return (lam**2 + delta * g) / (g + lam) ** 2 * (radius * mp.sin(angle)) ** 2 / (2 * mp.pi * g)
+
+        no_data = max(1 - alpha, 0)  # the share of directions that no sample has seen: g = 0 there
+        return float(no_data + mp.quad(integrand, [0, mp.pi / 4, mp.pi / 2, mp.pi]))
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.4, 0.95, 1.3, 6.0])
+@pytest.mark.parametrize(("delta", "lam"), [(0.0, 0.2), (0.5, 0.5), (0.1, 1e-3), (2.0, 30.0)])
+def test_error_is_an_average_over_the_marchenko_pastur_law(alpha, delta, lam):
+    assert error(alpha, delta, lam) == pytest.approx(marchenko_pastur_error(alpha, delta, lam), rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 1e-3, 0.3, 0.999999, 1.0, 1.000001, 4.0, 1e7])
+@pytest.mark.parametrize("delta", [0.0, 1e-12, 0.3, 1e6])
+@pytest.mark.parametrize("lam", [1e-12, 1e-3, 1.0, 1e5])
+def test_error_from_the_resolvent(alpha, delta, lam):
+    # mse = -lam^2 R' + delta (R + lam R') with R = 1 / (lam + alpha / (1 + R)), solved and differentiated at 60 digits.
+    with mp.workdps(60):
+        a, D, x = mpf(alpha), mpf(delta), mpf(lam)
+        root = mp.sqrt((x + a - 1) ** 2 + 4 * x)
+        R = 2 / (x + a - 1 + root)
+        assert mp.almosteq(R, 1 / (x + a / (1 + R)), 1e-40)
+        slope = -1 / (R**-2 - a / (1 + R) ** 2)
+        expected = -(x**2) * slope + D * (R + x * slope)
+    assert error(alpha, delta, lam) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_without_penalty_or_noise_every_sample_removes_one_unknown():
+    alpha = np.array([0.1, 0.5, 0.9, 1.0, 1.5])
+    np.testing.assert_allclose(error(alpha), [0.9, 0.5, 0.1, 0.0, 0.0], rtol=0, atol=1e-15)
+
+
+def test_interpolation_peak():
+    below, above = np.array([0.2, 0.9]), np.array([1.1, 3.0])
+    np.testing.assert_allclose(error(below, 0.3, 0.0), 1 - below + 0.3 * below / (1 - below), rtol=1e-13)
+    np.testing.assert_allclose(error(above, 0.3, 0.0), 0.3 / (above - 1), rtol=1e-13)
+    assert error(1.0, 0.3, 0.0) == np.inf
+    assert error(1.0, 0.0, 0.0) == 0.0
+    assert error(1.0, 0.3, 1e-10) == pytest.approx(0.3 / (2 * 1e-5), rel=1e-4)  # of height delta / (2 sqrt(lam))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, 0.5, 3.0])
+def test_best_penalty_is_the_noise(delta):
+    alpha = np.linspace(0.05, 4, 60)[:, None]
+    lam = delta * np.array([0.0, 0.5, 0.9, 1.1, 2.0]) if delta else np.array([1e-3, 0.1, 1.0])
+    assert np.all(error(alpha, delta, lam) >= error(alpha, delta) - 1e-15)
+    np.testing.assert_array_equal(error(alpha, delta), error(alpha, delta, delta))
+
+
+def test_best_penalty_removes_the_peak():
+    alpha = np.linspace(0.01, 5, 400)
+    assert np.all(np.diff(error(alpha, 0.2)) < 0)
+    assert np.any(np.diff(error(alpha, 0.2, 0.01)) > 0)
+    # The closed form of arXiv:2410.18858 for its limit of high rank.
+    q = (1.2 + alpha - np.sqrt((alpha - 1) ** 2 + 2 * (alpha + 1) * 0.2 + 0.2**2)) / 2
+    np.testing.assert_allclose(error(alpha, 0.2), 1 - q, rtol=1e-12)
+
+
+def test_no_data_and_endless_data():
+    assert error(1e-12, 0.5) == pytest.approx(1.0, rel=1e-11)
+    assert error(1e9, 0.5) == pytest.approx(0.5e-9, rel=1e-8)
+    assert error(0.7, 0.5, 1e12) == pytest.approx(1.0, rel=1e-11)
+
+
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.1), (3.0, 0.5), (1.0, 2.0)])
+@pytest.mark.parametrize("delta", [0.0, 0.5])
+def test_the_bayes_optimal_error_is_smaller(beta, rho, delta):
+    alpha = np.linspace(0.05, 2, 12)
+    assert np.all(bsr.theory.bayes.mmse(alpha, beta, rho, delta) <= error(alpha, delta) + 1e-12)
+
+
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+def test_nothing_is_better_at_high_rank(beta):
+    # The entries of S become independent and Gaussian: then ridge regression is the posterior mean.
+    alpha = np.array([0.3, 1.0, 2.0])
+    gaps = [error(alpha, 0.2) - bsr.theory.bayes.mmse(alpha, beta, rho, 0.2) for rho in (30.0, 300.0)]
+    assert np.all(gaps[0] > 0)
+    np.testing.assert_allclose(gaps[1], gaps[0] / 100, rtol=0.15)  # their dependence, of order 1/rho, counts squared
+
+
+def test_theory_broadcasts_and_returns_numbers():
+    assert error(np.ones((3, 1)), np.zeros(4), 0.5).shape == (3, 4)
+    assert isinstance(error(0.5), float)
+
+
+@pytest.mark.parametrize("arguments", [(0.0,), (-1.0,), (np.nan,), (0.5, -0.1), (0.5, 0.1, -1e-9), (0.5, np.inf)])
+def test_theory_refuses_nonsense(arguments):
+    with pytest.raises(ValueError, match=r"alpha|delta|lam"):
+        error(*arguments)
+
+
+# The estimator
+
+
+def instance(n, L, d, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, L, d)), rng.standard_normal(n)
+
+
+def flat(X):
+    n, L, d = X.shape
+    return X.reshape(n, L * d).astype(np.float64) / np.sqrt(d * L)
+
+
+@pytest.mark.parametrize("n", [1, 10, 19, 20, 21, 50])
+@pytest.mark.parametrize("lam", [1e-6, 0.3, 50.0])
+def test_gradient_vanishes(n, lam):
+    X, y = instance(n, 5, 4)
+    result = ridge(X, y, lam)
+    A, s = flat(X), result.S.ravel()
+    assert result.S.shape == (5, 4)
+    assert result.converged
+    np.testing.assert_allclose(A.T @ (y - A @ s), lam * s, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 10, 19, 21, 50])
+def test_without_penalty_least_squares_of_minimal_norm(n):
+    X, y = instance(n, 5, 4)
+    A, s = flat(X), ridge(X, y, 0.0).S.ravel()
+    np.testing.assert_allclose(A.T @ (y - A @ s), 0, atol=1e-11)
+    if n < 20:
+        np.testing.assert_allclose(A @ s, y, rtol=0, atol=1e-11)  # it interpolates ...
+    np.testing.assert_allclose(np.linalg.pinv(A) @ A @ s, s, rtol=0, atol=1e-11)  # ... and has no part without data
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-13, 0.1])
+@pytest.mark.parametrize(
+    ("n", "dependence"),
+    [
+        (12, "sample twice"),
+        (12, "sample empty"),
+        (12, "few samples"),
+        (60, "token twice"),
+        (60, "token empty"),
+        (60, "few samples"),
+    ],
+)
+def test_dependent_data(n, dependence, lam):
+    # The labels contradict each other where samples are equal, so an inverse of the Gram matrix would be pure rounding.
+    X, y = instance(n, 6, 4)
+    match dependence:
+        case "sample twice":
+            X[1] = 0.3 * X[0]
+        case "sample empty":
+            X[3] = 0
+        case "few samples":
+            X = X[np.arange(n) % 7]
+        case "token twice":
+            X[:, 0] = X[:, 1]
+        case "token empty":
+            X[:, 0] = 0
+    left, sigma, right = np.linalg.svd(flat(X), full_matrices=False)
+    kept = sigma > 1e-12
+    assert not kept.all()
+    expected = (right[kept].T * (sigma[kept] / (sigma[kept] ** 2 + lam))) @ (left[:, kept].T @ y)
+    np.testing.assert_allclose(ridge(X, y, lam).S.ravel(), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [12, 60])
+def test_a_vanishing_penalty_gives_the_solution_of_minimal_norm(n):
+    X, y = instance(n, 6, 4)
+    np.testing.assert_allclose(ridge(X, y, 1e-9).S, ridge(X, y, 0.0).S, rtol=0, atol=1e-6)
+
+
+def test_no_information_no_estimate():
+    X, y = instance(5, 3, 2)
+    for lam in (0.0, 1.0):
+        np.testing.assert_array_equal(ridge(np.zeros_like(X), y, lam).S, 0)
+        np.testing.assert_array_equal(ridge(X, np.zeros(5), lam).S, 0)
+
+
+def test_types_and_memory_order_do_not_matter():
+    X, y = instance(9, 4, 3)
+    X = np.round(8 * X)  # exact in float32
+    expected = ridge(X, y, 0.1).S
+    for other in (X.astype(np.float32), np.asfortranarray(X), X.astype(int), X.tolist()):
+        np.testing.assert_allclose(ridge(other, list(y), 0.1).S, expected, rtol=0, atol=1e-13)
+
+
+def test_it_does_not_see_the_shape():
+    X, y = instance(9, 4, 3)
+    np.testing.assert_allclose(ridge(X.reshape(9, 2, 6), y, 0.1).S.ravel(), ridge(X, y, 0.1).S.ravel(), atol=1e-14)
+
+
+def test_it_does_not_see_the_structure():
+    # Turn a teacher of rank one into one of full rank, and the tokens with it: labels and error stay, and so does the
+    # law of the tokens. So the law of the error depends on the teacher through its norm alone.
+    rng = np.random.default_rng(0)
+    X, y = instance(40, 8, 8)
+    low, full = np.outer(rng.standard_normal(8), rng.standard_normal(8)), rng.standard_normal((8, 8))
+    low, full = low / np.linalg.norm(low), full / np.linalg.norm(full)
+    axis = (low - full) / np.linalg.norm(low - full)
+    mirrored = X - 2 * np.tensordot(X, axis, 2)[:, None, None] * axis  # the reflection that exchanges the teachers
+    np.testing.assert_allclose(np.tensordot(mirrored, full, 2), np.tensordot(X, low, 2), atol=1e-13)
+    y = np.tensordot(X, low, 2) + 0.1 * y
+    errors = bsr.mse(ridge(X, y, 0.1).S, low), bsr.mse(ridge(mirrored, y, 0.1).S, full)
+    assert errors[0] == pytest.approx(errors[1], rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"lam": -0.1}, "lam"),
+        ({"lam": np.nan}, "lam"),
+        ({"lam": [0.1, 0.2]}, "lam"),
+        ({"y": np.zeros(4)}, "y must have shape"),
+        ({"y": np.full(5, np.nan)}, "y must be finite"),
+        ({"X": np.full((5, 3, 2), np.inf)}, "X must be finite"),
+        ({"X": np.zeros((5, 6))}, "X must have shape"),
+        ({"X": np.zeros((5, 3, 2), complex)}, "X must hold real numbers"),
+    ],
+)
+def test_estimator_refuses_nonsense(change, match):
+    X, y = instance(5, 3, 2)
+    with pytest.raises(ValueError, match=match):
+        ridge(**({"X": X, "y": y, "lam": 0.1} | change))
+
+
+# One against the other
+
+
+@pytest.mark.parametrize("d", [12, 24])
+@pytest.mark.parametrize(
+    ("alpha", "beta", "rho", "delta", "lam"),
+    [(0.5, 1.0, 1.0, 0.0, 0.0), (0.6, 2.0, 3.0, 0.5, 0.1), (1.5, 1.0, 0.5, 0.3, 0.0), (1.0, 0.5, 2.0, 0.2, 0.2)],
+)
+def test_data_follow_the_theory(d, alpha, beta, rho, delta, lam):
+    errors, predictions = [], []
+    for seed in range(24 if d == 12 else 8):
+        data = bsr.Problem(alpha, beta, rho, delta).sample(d, rng=seed)
+        p = data.problem
+        errors.append(bsr.mse(ridge(data.X, data.y, lam).S, data.S))
+        # At given data the part without noise is proportional to ||S||^2, which fluctuates from teacher to teacher.
+        bias = error(p.alpha, 0.0, lam)
+        predictions.append(bias * np.mean(data.S**2) + error(p.alpha, p.delta, lam) - bias)
+    ratios = np.array(errors) / predictions
+    assert abs(ratios.mean() - 1) < 4 * ratios.std(ddof=1) / np.sqrt(len(ratios)) + 2 / d**2
+    assert ratios.std() < 2.5 / d
