@@ -142,7 +142,7 @@ def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
     alpha, rho = check_real("alpha", alpha, "positive"), check_real("rho", rho, "positive")
     delta = check_real("delta", delta, "non-negative")
     alpha, rho, delta = np.broadcast_arrays(alpha, rho, delta)
-    top = np.minimum(np.minimum(alpha, 1.0), rho)
+    top = np.asarray(np.minimum(np.minimum(alpha, 1.0), rho))
     e = top.copy()
     noisy = delta > 0.0
     if noisy.any():
