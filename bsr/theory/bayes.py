@@ -38,7 +38,7 @@ def _solve(target, delta, exponent, lo, hi, guess, b, rho):
             lo = x
         if i > 0 and x != x_old:
             slope = (f - f_old) / (x - x_old)
-        new = x - f / slope if slope > 0.0 else hi
+        new = x - f / slope if slope > 0.0 else math.nan
         # The error of a secant step is the product of the last two: it need not be evaluated once that is rounding, the
         # equation itself gives the MMSE at its end.
         if (i > 0 and abs(new - x) * abs(x - x_old) <= 1e-14) or abs(f) <= 1e-14 or hi - lo <= 1e-14:

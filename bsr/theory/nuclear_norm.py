@@ -1,0 +1,255 @@
+"""Nuclear-norm learning: the error of the interpolator of minimal norm and of the penalised problem, and the threshold.
+
+The estimator minimises 1/2 sum (y - <X, S>/sqrt(dL))^2 + lambda ||S||_*, with lambda = lam (dL)^(1/4). In the limit it
+is a singular-value soft threshold of a noisy teacher (state evolution of the message passing with that denoiser):
+
+    noise = (delta + mse) / alpha,        lam = theta (alpha - divergence),
+
+mse and divergence being those of x -> (x - theta)_+ at that noise. lam -> 0 is the interpolator: divergence = alpha.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from bsr._checks import check_real, warn_convergence
+from bsr.spectrum import _nodes
+
+__all__ = ["mse", "optimal_lam", "recovery_threshold"]
+
+_TOL = 1e-11
+
+
+@njit(cache=True)
+def _soft_threshold(theta, noise, b, rho):
+    """mse, divergence, the slope of the mse in theta, largest singular value, and whether the quadrature converged."""
+    nodes, converged = _nodes(np.array([math.sqrt(b) * theta * theta]), _TOL, b, rho, noise)
+    residual, divergence, slope, top = 0.0, 0.0, 0.0, 0.0
+    for i in range(nodes.shape[0]):
+        y, weight, real, _ = nodes[i]
+        x = math.sqrt(y / math.sqrt(b))
+        top = max(top, x)
+        weighted = weight * (b + 1.0 + 2.0 * real) / (b * x)
+        if x > theta:
+            residual += weight * theta * theta
+            divergence += weighted * (x - theta)
+            slope += 2.0 * (weight * theta / math.sqrt(b) - noise * weighted)
+        else:
+            residual += weight * x * x
+    return residual / math.sqrt(b) - noise + 2.0 * noise * divergence, divergence, slope, top, converged
+
+
+@njit(cache=True)
+def _condition(theta, alpha, lam, best, noise, b, rho):
+    """What vanishes at the threshold that belongs to the noise, rising through 0; the mse and the divergence."""
+    mse, divergence, slope, top, converged = _soft_threshold(theta, noise, b, rho)
+    if best:
+        value = slope if theta < top else 1.0
+    elif lam == 0.0:
+        value = alpha - divergence
+    else:
+        value = theta * (alpha - divergence) - lam
+    return value, mse, divergence, top, converged
+
+
+@njit(cache=True)
+def _threshold(alpha, lam, best, noise, guess, b, rho):
+    """theta at given noise by a bracketed secant method; its mse and divergence."""
+    _, _, _, top, _ = _soft_threshold(0.0, noise, b, rho)
+    lo, hi = 0.0, max(top, lam / alpha) * (1.0 + 1e-9)
+    theta = guess if lo < guess < hi else 0.5 * top
+    theta_old, f_old, mse, divergence, converged = math.nan, math.nan, math.nan, math.nan, True
+    for i in range(100):
+        f, mse, divergence, _, converged = _condition(theta, alpha, lam, best, noise, b, rho)
+        if f > 0.0:
+            hi = theta
+        else:
+            lo = theta
+        slope = (f - f_old) / (theta - theta_old) if i > 0 else 0.0
+        new = theta - f / slope if slope > 0.0 else math.nan
+        if abs(new - theta) <= 1e-12 * hi or hi - lo <= 1e-14 * hi:
+            return theta, mse, divergence, converged
+        if not lo < new < hi or i % 5 == 4:
+            new = 0.5 * (lo + hi)
+        theta_old, f_old, theta = theta, f, new
+    return theta, mse, divergence, False
+
+
+@njit(cache=True)
+def _fixed_point(alpha, lam, best, delta, log_noise, b, rho):
+    """log(noise) where noise = (delta + mse) / alpha, theta chosen for it; theta, mse, divergence, converged."""
+    lo = math.log(delta / alpha) if delta > 0.0 else -60.0
+    hi = math.log((delta + 1.0) / alpha) + 60.0
+    x = log_noise if lo < log_noise < hi else math.log((delta + 1.0) / alpha)
+    x_old, f_old, ratio = math.nan, math.nan, 1.0
+    theta = math.nan
+    for i in range(100):
+        noise = math.exp(x)
+        theta, mse, divergence, converged = _threshold(alpha, lam, best, noise, ratio * theta, b, rho)
+        f = math.log(alpha * noise / (delta + max(mse, 0.0))) if delta + mse > 0.0 else math.inf
+        if f > 0.0:
+            hi = x
+        else:
+            lo = x
+        slope = (f - f_old) / (x - x_old) if i > 0 else 1.0
+        new = x - f / slope if slope > 0.0 else math.nan
+        if (i > 0 and abs(new - x) <= 1e-11) or hi - lo <= 1e-12:
+            return x, theta, mse, divergence, converged
+        if i % 5 == 4 or not lo < new < hi:
+            new = 0.5 * (max(lo, x - 6.0) + min(hi, x + 6.0))
+        ratio = math.exp(0.5 * (new - x))  # the threshold scales as the width of the noise
+        x_old, f_old, x = x, f, new
+    return x, theta, mse, divergence, False
+
+
+@njit(cache=True)
+def _curve(alpha, b, rho, delta, lam, best, threshold):
+    """Error and penalty at each point."""
+    error, penalty, all_converged = np.empty(alpha.size), np.empty(alpha.size), True
+    log_noise = math.nan
+    for i in range(alpha.size):
+        penalty[i] = lam[i]
+        if not best and lam[i] == 0.0 and (alpha[i] >= 1.0 or (delta[i] == 0.0 and alpha[i] >= threshold[i])):
+            # Least squares, or exact recovery.
+            error[i] = 0.0 if delta[i] == 0.0 else delta[i] / (alpha[i] - 1.0) if alpha[i] > 1.0 else math.inf
+            continue
+        if best and delta[i] == 0.0 and alpha[i] >= threshold[i]:
+            error[i], penalty[i] = 0.0, 0.0
+            continue
+        same = i > 0 and b[i] == b[i - 1] and rho[i] == rho[i - 1] and delta[i] == delta[i - 1]
+        start = log_noise if same else math.nan
+        log_noise, theta, error[i], divergence, done = _fixed_point(
+            alpha[i], lam[i], best, delta[i], start, b[i], rho[i]
+        )
+        if best:
+            penalty[i] = theta * (alpha[i] - divergence)
+        all_converged = all_converged and done
+    return error, penalty, all_converged
+
+
+def _evaluate(alpha, beta, rho, delta, lam, best):
+    """Validate, broadcast and run the kernel: error, penalty, in the broadcast shape."""
+    alpha, beta = check_real("alpha", alpha, "positive"), check_real("beta", beta, "positive")
+    rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
+    lam = check_real("lam", lam, "non-negative")
+    arrays = np.broadcast_arrays(alpha, np.maximum(beta, 1.0 / beta), rho, delta, lam)
+    flat = [a.ravel() for a in arrays]
+    threshold = np.asarray(recovery_threshold(arrays[1], arrays[2])).ravel()
+    error, penalty, converged = _curve(*flat, best, threshold)
+    if not converged:
+        warn_convergence("the nuclear-norm error did not converge everywhere")
+    return error.reshape(arrays[0].shape)[()], penalty.reshape(arrays[0].shape)[()]
+
+
+def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
+    """Error of nuclear-norm learning.
+
+    Parameters
+    ----------
+    alpha : array_like
+        Sample complexity n / (dL), positive.
+    beta, rho : array_like, default 1.0
+        Aspect ratio L/d and rank per dimension r/min(d, L), positive.
+    delta : array_like, default 0.0
+        Variance of the label noise, zero or positive.
+    lam : array_like or None, default 0.0
+        Penalty, zero or positive: the data are fitted with lambda = lam (dL)^(1/4). Zero is the interpolator of minimal
+        nuclear norm (for alpha >= 1 least squares), None the penalty with the least error.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        Exactly 0 for delta = 0, lam in (0, None) and alpha above `recovery_threshold`. May exceed 1: an interpolator
+        learns noise. Infinite for alpha = 1, lam = 0, delta > 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a quadrature or a root missed its tolerance.
+
+    References
+    ----------
+    Book, chapter 11 (heuristic: state evolution of message passing with a singular-value soft threshold).
+    """
+    error, _ = _evaluate(alpha, beta, rho, delta, 0.0 if lam is None else lam, lam is None)
+    return error
+
+
+def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
+    """Penalty of least error: the one whose threshold minimises the error at the noise that it causes.
+
+    Parameters and errors as in `mse`; the error there is ``mse(..., lam=None)``.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        lam, to be multiplied by (dL)^(1/4) for `bsr.estimators.nuclear_norm`.
+    """
+    _, penalty = _evaluate(alpha, beta, rho, delta, 0.0, True)
+    return penalty
+
+
+def _incomplete(x, k, gamma):
+    """int_x^(gamma_+) t^(k-1) sqrt((gamma_+ - t)(t - gamma_-)) dt / (2 pi gamma), from max(x, gamma_-)."""
+    # t = |1 + sqrt(gamma) exp(i phi)|^2 turns both square roots into sines.
+    root = math.sqrt(gamma)
+    cosine = (x - 1.0 - gamma) / (2.0 * root)
+    end = math.acos(min(1.0, max(-1.0, cosine)))
+
+    def integrand(phi):
+        t = (1.0 - root) ** 2 + 4.0 * root * math.cos(0.5 * phi) ** 2
+        return t ** (k - 1.0) * 2.0 * math.sin(phi) ** 2 / math.pi if t > 0.0 else 0.0
+
+    return quad(integrand, 0.0, end, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
+
+
+@np.vectorize
+def _recovery_threshold(b, rho):
+    if rho >= 1.0:
+        return 1.0
+    c = 1.0 / b
+    gamma = c * (1.0 - rho) / (1.0 - rho * c)
+
+    def stationarity(level):
+        gain = _incomplete(level**2, 0.5, gamma) - level * _incomplete(level**2, 0.0, gamma)
+        return gain - level * rho / (1.0 - rho)
+
+    level = brentq(stationarity, 1e-12, 1.0 + math.sqrt(gamma), xtol=1e-15, rtol=1e-14)
+    first, half, zero = (_incomplete(level**2, k, gamma) for k in (1.0, 0.5, 0.0))
+    excess = rho * level**2 + (1.0 - rho) * (first - 2.0 * level * half + level**2 * zero)
+    return rho + c * rho - c * rho**2 + (1.0 - rho * c) * excess
+
+
+def recovery_threshold(beta=1.0, rho=1.0):
+    """Sample complexity alpha above which the minimal nuclear norm recovers the teacher from noiseless labels.
+
+    Parameters
+    ----------
+    beta, rho : array_like, default 1.0
+        Aspect ratio L/d and rank per dimension r/min(d, L), positive.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        At least `limits.strong_recovery`; 1 for rho >= 1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not positive and finite.
+
+    References
+    ----------
+    arXiv:1302.2331 (observation), arXiv:1303.6672 (theorem for the statistical dimension), arXiv:2410.18858; book,
+    chapter 11.
+    """
+    beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
+    return _recovery_threshold(np.maximum(beta, 1.0 / beta), rho)[()]

@@ -1,0 +1,126 @@
+"""Nuclear-norm theory: the threshold against mpmath and print, the error curve against its ends and its rivals."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from bsr.theory import bayes, limits, nuclear_norm, ridge
+
+
+def threshold_in_mpmath(b, rho):
+    """The formula of arXiv:2410.18858 as printed, by tanh-sinh quadrature in t itself."""
+    with mpmath.workdps(25):
+        b, rho = mpmath.mpf(b), mpmath.mpf(rho)
+        c = 1 / b
+        gamma = c * (1 - rho) / (1 - rho * c)
+        low, high = (1 - mpmath.sqrt(gamma)) ** 2, (1 + mpmath.sqrt(gamma)) ** 2
+
+        def P(x, k):
+            def f(t):
+                return t ** (k - 1) * mpmath.sqrt((high - t) * (t - low))
+
+            return mpmath.quad(f, [max(x, low), high]) / (2 * mpmath.pi * gamma)
+
+        half = mpmath.mpf(1) / 2
+        level = mpmath.findroot(
+            lambda s: P(s * s, half) - s * P(s * s, 0) - s * rho / (1 - rho), (0.05, 0.9), solver="anderson", tol=1e-18
+        )
+        x = level**2
+        excess = rho * x + (1 - rho) * (P(x, 1) - 2 * level * P(x, half) + x * P(x, 0))
+        return float(rho + c * rho - c * rho**2 + (1 - rho * c) * excess)
+
+
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (1.0, 0.5), (2.0, 0.3), (0.25, 0.7), (50.0, 0.1), (1.0, 0.02)])
+def test_threshold_against_mpmath(beta, rho):
+    expected = threshold_in_mpmath(max(beta, 1 / beta), rho)
+    assert nuclear_norm.recovery_threshold(beta, rho) == pytest.approx(expected, abs=1e-8)
+
+
+def test_threshold_as_printed_in_the_paper():
+    printed = [0.571689921145544, 0.9054173332199507]
+    assert nuclear_norm.recovery_threshold(1.0, [0.2, 0.5]) == pytest.approx(printed, abs=1e-8)
+
+
+def test_threshold_lies_between_counting_and_full_rank():
+    rho = np.linspace(0.02, 0.98, 9)
+    for beta in (1.0, 2.0, 0.1):
+        threshold = nuclear_norm.recovery_threshold(beta, rho)
+        assert (threshold > limits.strong_recovery(beta, rho)).all()
+        assert (np.diff(threshold) > 0).all()
+        assert (threshold < 1).all()
+    assert nuclear_norm.recovery_threshold(1.0, [1.0, 3.0]).tolist() == [1.0, 1.0]
+
+
+def test_threshold_of_low_ranks_in_samples_per_parameter():
+    # 2 (1 + sqrt(b) / (1 + b)) as rho -> 0: the literature's 3 (square), against the 1 of counting.
+    for b in (1.0, 4.0):
+        alpha = nuclear_norm.recovery_threshold(b, 1e-6)
+        assert alpha * b / ((1 + b) * 1e-6) == pytest.approx(2 * (1 + np.sqrt(b) / (1 + b)), rel=0.02)
+
+
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5), (0.3, 0.1), (10.0, 0.8)])
+def test_noiseless_error_ends_continuously_at_the_threshold(beta, rho):
+    # The curve comes from matrix denoising at vanishing noise, the threshold from a formula without it.
+    threshold = nuclear_norm.recovery_threshold(beta, rho)
+    assert nuclear_norm.mse(threshold, beta, rho) == 0.0
+    assert nuclear_norm.mse(1.2 * threshold, beta, rho) == 0.0
+    near = nuclear_norm.mse(threshold * (1 - np.array([1e-2, 1e-3, 1e-4])), beta, rho)
+    # It vanishes with slope 0, as the square of the distance.
+    assert near[:-1] / near[1:] == pytest.approx([100, 100], rel=0.15)
+
+
+def test_noiseless_error_is_worse_than_bayes_and_meets_the_published_simulations():
+    alpha = np.array([0.246, 0.482])
+    error = nuclear_norm.mse(alpha, 1.0, 0.2)
+    assert error == pytest.approx([0.5564833, 0.0504357], abs=0.02)  # D = 50, 16 samples
+    assert (error > bayes.mmse(alpha, 1.0, 0.2)).all()
+
+
+def test_few_samples_and_no_samples():
+    assert nuclear_norm.mse(1e-4, 1.0, 0.3) == pytest.approx(1, abs=0.02)
+    assert nuclear_norm.mse(0.3, 1.0, 0.3, 0.1, lam=50.0) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "rho", "delta"), [(0.4, 1.0, 0.2, 0.1), (0.8, 2.0, 0.5, 0.3)])
+class TestPenalty:
+    def test_vanishing_penalty_is_the_interpolator(self, alpha, beta, rho, delta):
+        limit = nuclear_norm.mse(alpha, beta, rho, delta)
+        gaps = abs(nuclear_norm.mse(alpha, beta, rho, delta, [1e-3, 1e-5, 1e-7]) - limit)
+        assert (np.diff(gaps) < 0).all()
+        assert gaps[-1] < 1e-5
+
+    def test_best_penalty_is_best(self, alpha, beta, rho, delta):
+        lam = nuclear_norm.optimal_lam(alpha, beta, rho, delta)
+        best = nuclear_norm.mse(alpha, beta, rho, delta, lam=None)
+        assert nuclear_norm.mse(alpha, beta, rho, delta, lam) == pytest.approx(best, rel=1e-8)
+        others = nuclear_norm.mse(alpha, beta, rho, delta, lam * np.array([0.5, 0.9, 1.1, 2.0]))
+        assert (others > best).all()
+        assert bayes.mmse(alpha, beta, rho, delta) < best < ridge.mse(alpha, delta)
+
+
+def test_more_samples_than_entries_without_penalty_is_least_squares():
+    alpha = np.array([1.5, 3.0])
+    assert nuclear_norm.mse(alpha, 2.0, 0.3, 0.2) == pytest.approx(0.2 / (alpha - 1))
+    assert nuclear_norm.mse(1.0, 1.0, 0.2, 0.1) == np.inf
+
+
+def test_arguments_broadcast_and_order_does_not_matter():
+    alpha = np.linspace(0.05, 0.5, 8)
+    table = nuclear_norm.mse(alpha[:, None], [1.0, 2.0, 0.5], 0.3, 0.05, 0.1)
+    assert table.shape == (8, 3)
+    assert table[:, 1] == pytest.approx(table[:, 2], rel=1e-9)
+    assert nuclear_norm.mse(alpha[::-1], 1.0, 0.3, 0.05, 0.1)[::-1] == pytest.approx(table[:, 0], rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nuclear_norm.mse(0.0), "alpha must be positive"),
+        (lambda: nuclear_norm.mse(0.1, lam=-1.0), "lam must be zero or positive"),
+        (lambda: nuclear_norm.optimal_lam(0.1, delta=-1.0), "delta must be zero or positive"),
+        (lambda: nuclear_norm.recovery_threshold(0.0), "beta must be positive"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
