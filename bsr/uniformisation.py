@@ -144,12 +144,13 @@ def bulk_edges(critical, b, rho, noise):
 
 
 @njit(cache=True)
-def _real_root(y, lo, hi, b, rho, noise):
-    """The root in (lo, hi), where there is just one, of the quartic (1 + p)(b + p) kappa^2 e^2 - rho y kappa e^2."""
+def _real_root(y, lo, hi, rising, b, rho, noise):
+    """The root in (lo, hi), where there is just one, of the quartic (1 + p)(b + p) kappa^2 e^2 - rho y kappa e^2.
+
+    `rising` is whether the quartic rises there: at an edge its sign at the ends is a matter of rounding.
+    """
     linear_1, linear_b, constant = rho + rho * noise - 1.0, rho + rho * noise - b, rho * noise
     scale = rho * y
-    e = 1.0 - lo
-    rising = (lo * (lo + linear_1) - constant) * (lo * (b * lo + linear_b) - constant) < scale * lo * e * e
     kappa = 0.5 * (lo + hi)
     for _ in range(200):
         e = 1.0 - kappa
@@ -200,8 +201,8 @@ def _continued_kappa(y, kappa, b, rho, noise):
 def _vieta_kappa(y, b, rho, noise):
     """The complex pair from the quartic's two real roots: its real part and its squared modulus."""
     total = rho + rho * noise
-    real_1 = _real_root(y, 0.0, zeros(1.0, rho, noise)[1], b, rho, noise)
-    real_b = _real_root(y, zeros(b, rho, noise)[1], 1.0, b, rho, noise)
+    real_1 = _real_root(y, 0.0, zeros(1.0, rho, noise)[1], False, b, rho, noise)
+    real_b = _real_root(y, zeros(b, rho, noise)[1], 1.0, True, b, rho, noise)
     modulus2 = (rho * noise) ** 2 / (b * real_1 * real_b)
     # Twice the real part from the cubic or from the linear coefficient, whichever cancels less.
     cubic = (b + rho * y - total) / b + 1.0 - total
@@ -266,5 +267,5 @@ def physical_p(y, critical, bulks, neighbour, b, rho, noise):
         lo, hi = min(zeros(1.0, rho, noise)[0], zeros(b, rho, noise)[0]), critical[0]
     else:
         lo, hi = critical[1], critical[2]
-    kappa = _real_root(y, lo, hi, b, rho, noise)
+    kappa = _real_root(y, lo, hi, hi > 0.0, b, rho, noise)
     return complex(p_of_kappa(kappa, rho, noise), 0.0), complex(kappa, 0.0)
