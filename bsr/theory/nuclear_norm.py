@@ -125,7 +125,7 @@ def _curve(alpha, b, rho, delta, lam, best, threshold):
             alpha[i], lam[i], best, delta[i], start, b[i], rho[i]
         )
         if best:
-            penalty[i] = theta * (alpha[i] - divergence)
+            penalty[i] = max(theta * (alpha[i] - divergence), 0.0)  # 0 up to rounding without noise, far from low rank
         all_converged = all_converged and done
     return error, penalty, all_converged
 
