@@ -84,7 +84,7 @@ def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
     beta = check_real("beta", beta, "positive")
     rho = check_real("rho", rho, "positive")
     noise, b, rho = np.broadcast_arrays(noise, np.maximum(beta, 1.0 / beta), rho)
-    out, converged = _mmse_kernel(noise.ravel(), b.ravel(), rho.ravel(), tol)
+    out, converged = _mmse_kernel(noise.flatten(), b.flatten(), rho.flatten(), tol)
     if not converged:
         warn_convergence(f"the MMSE's quadrature did not reach {tol} everywhere")
     return out.reshape(noise.shape)[()]

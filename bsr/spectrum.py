@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from bsr._checks import check_real, warn_convergence
-from bsr.uniformisation import bulk_edges, critical_points, physical_p, y_of_kappa
+from bsr.uniformisation import bulk_edges, critical_points, log_potential, physical_p, y_of_kappa, zeros
 
 __all__ = ["Quadrature", "density", "edges", "hilbert", "quadrature", "stieltjes"]
 
@@ -123,6 +123,22 @@ def _nodes(breaks, tol, b, rho, noise):
     for row in range(count):
         total += out[row, 1]
     return out[:count], converged and abs(total - 1.0) <= 10.0 * tol
+
+
+@njit(cache=True)
+def _log_averages(tol, b, rho, noise):
+    """Averages of log|y - t| over two independent draws and of log(y), and whether the quadrature converged."""
+    nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
+    energy = 0.0
+    for i in range(nodes.shape[0]):
+        y, weight, real, imag = nodes[i]
+        p = complex(real, imag)
+        kappa = rho * y / ((1.0 + p) * (b + p))
+        energy += weight * log_potential(kappa, b, rho, noise).real
+    if b == 1.0:
+        return energy, 0.0, converged  # not needed: there are no zero modes
+    kappa_0, _ = zeros(1.0, rho, noise)
+    return energy, log_potential(complex(kappa_0, 0.0), b, rho, noise).real, converged
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -269,3 +269,15 @@ def physical_p(y, critical, bulks, neighbour, b, rho, noise):
         lo, hi = critical[1], critical[2]
     kappa = _real_root(y, lo, hi, hi > 0.0, b, rho, noise)
     return complex(p_of_kappa(kappa, rho, noise), 0.0), complex(kappa, 0.0)
+
+
+@njit(cache=True)
+def log_potential(kappa, b, rho, noise):
+    """The average of log(y - t) over the law of t, at y = y(kappa): the elementary integral of (1 + p) dy / y.
+
+    Its real part is the logarithmic potential of the law, on the support too.
+    """
+    p = p_of_kappa(kappa, rho, noise)
+    poles = (1.0 - rho) * np.log(kappa) + rho * np.log(kappa - 1.0) - rho * noise / kappa
+    long_side = (b - 1.0) * np.log(1.0 + p / b) if b > 1.0 else 0.0 * p
+    return poles + 2.0 * p - long_side + math.log(b / rho)

@@ -1,20 +1,23 @@
-"""Bayes-optimal learning: the error curve, its inverse, and state evolution.
+"""Bayes-optimal learning: the error curve, its inverse, state evolution, and the free entropy behind them.
 
 The curve is explicit in the noise = 1/q_hat of the equivalent denoising problem: alpha = (delta + MMSE(noise)) / noise,
 error = MMSE(noise). No fixed point is iterated: at given alpha, noise is one bracketed root.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from scipy.optimize import brentq
 
 from bsr._checks import check_integer, check_real, warn_convergence
 from bsr.denoising import _mmse
 from bsr.denoising import mmse as denoising_mmse
+from bsr.spectrum import _log_averages
 from bsr.theory.limits import _strong_recovery
 
-__all__ = ["mmse", "sample_complexity", "state_evolution"]
+__all__ = ["FixedPoints", "fixed_points", "free_entropy", "mmse", "sample_complexity", "state_evolution"]
 
 _TOL = 1e-11
 _LOG_NOISE_MIN, _LOG_NOISE_MAX = -200.0, 200.0
@@ -88,12 +91,12 @@ def _noise_at_error(error, b, rho):
 
 
 def _arguments(beta, rho, delta, **first):
+    """Validate and broadcast: the first argument (alpha or error), b, rho and delta."""
     (name, value), *_ = first.items()
     value = check_real(name, value, "positive")
     beta = check_real("beta", beta, "positive")
     rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
-    arrays = np.broadcast_arrays(value, np.maximum(beta, 1.0 / beta), rho, delta)
-    return arrays[0].shape, [a.ravel() for a in arrays]
+    return np.broadcast_arrays(value, np.maximum(beta, 1.0 / beta), rho, delta)
 
 
 def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
@@ -127,11 +130,11 @@ def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
     ----------
     arXiv:2410.18858, result 1 (replica prediction); book, chapter 6.
     """
-    shape, (alpha, b, rho, delta) = _arguments(beta, rho, delta, alpha=alpha)
-    out, converged = _mmse_curve(alpha, b, rho, delta)
+    arrays = _arguments(beta, rho, delta, alpha=alpha)
+    out, converged = _mmse_curve(*(a.flatten() for a in arrays))
     if not converged:
         warn_convergence("the Bayes-optimal error did not converge everywhere")
-    return out.reshape(shape)[()]
+    return out.reshape(arrays[0].shape)[()]
 
 
 def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
@@ -157,13 +160,13 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
     ----------
     Book, chapter 6: alpha = (delta + error) / noise with MMSE(noise) = error.
     """
-    shape, (error, b, rho, delta) = _arguments(beta, rho, delta, error=error)
+    error, b, rho, delta = _arguments(beta, rho, delta, error=error)
     if (error >= 1.0).any():
         raise ValueError(f"error must be below 1, the error of no samples at all, got {error.max()}")
-    noise, converged = _noise_at_error(error, b, rho)
+    noise, converged = _noise_at_error(error.flatten(), b.flatten(), rho.flatten())
     if not converged:
         warn_convergence("the sample complexity did not converge everywhere")
-    return ((delta + error) / noise).reshape(shape)[()]
+    return ((delta + error) / noise.reshape(error.shape))[()]
 
 
 def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
@@ -192,13 +195,140 @@ def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
     ----------
     arXiv:2410.18858; book, chapters 6 and 9.
     """
-    shape, (alpha, b, rho, delta) = _arguments(beta, rho, delta, alpha=alpha)
-    if shape:
-        raise ValueError(f"state_evolution takes single numbers, got arrays of broadcast shape {shape}")
+    arrays = _arguments(beta, rho, delta, alpha=alpha)
+    if arrays[0].ndim:
+        raise ValueError(f"state_evolution takes single numbers, got arrays of broadcast shape {arrays[0].shape}")
+    alpha, b, rho, delta = (float(a) for a in arrays)
     if not 0.0 <= q0 <= 1.0:
         raise ValueError(f"q0 must be in [0, 1], got {q0!r}")
     q = np.empty(check_integer("iterations", iterations, 0) + 1)
     q[0] = q0
     for t in range(iterations):
-        q[t + 1] = 1.0 - denoising_mmse((delta[0] + 1.0 - q[t]) / alpha[0], b[0], rho[0])
+        q[t + 1] = 1.0 - denoising_mmse((delta + 1.0 - q[t]) / alpha, b, rho)
     return q
+
+
+@njit(cache=True)
+def _free_entropy(q, alpha, b, rho, delta):
+    out, all_converged = np.empty(q.size), True
+    for i in range(q.size):
+        q_hat = alpha[i] / (delta[i] + 1.0 - q[i])
+        energy, log_y, converged = _log_averages(_TOL, b[i], rho[i], 1.0 / q_hat)
+        out[i] = 0.5 * (alpha[i] - 1.0) * math.log(q_hat) - 0.5 * q_hat * delta[i]
+        out[i] -= 0.5 * ((energy + (b[i] - 1.0) * log_y) / b[i] - 0.5 * math.log(b[i]))
+        all_converged = all_converged and converged
+    return out, all_converged
+
+
+def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
+    """Free entropy per entry of S at overlap q; its maximum is the Bayes-optimal overlap.
+
+    Parameters
+    ----------
+    q : array_like
+        Overlap of the estimate with the teacher, from 0 to 1; below 1 for delta = 0.
+    alpha, beta, rho, delta : array_like
+        As in `mmse`.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        With the additive constant of arXiv:2410.18858.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a quadrature missed its tolerance.
+
+    Notes
+    -----
+    The double integral of log|x^2 - t^2| over the law is one average of its logarithmic potential, which is elementary
+    in the uniformising parameter.
+
+    References
+    ----------
+    arXiv:2410.18858 (replica prediction); book, chapter 7.
+    """
+    q = check_real("q", q, "non-negative")
+    arrays = np.broadcast_arrays(q, *_arguments(beta, rho, delta, alpha=alpha))
+    q, delta = arrays[0], arrays[-1]
+    if (bad := (q > 1.0) | (q == 1.0 + delta)).any():
+        raise ValueError(f"q must be in [0, 1], and below 1 for delta = 0, got {q[bad].flat[0]!r}")
+    out, converged = _free_entropy(*(a.flatten() for a in arrays))
+    if not converged:
+        warn_convergence("the free entropy did not converge everywhere")
+    return out.reshape(q.shape)[()]
+
+
+class FixedPoints(NamedTuple):
+    """Fixed points of state evolution, from the least to the most informed; arrays of one length.
+
+    Attributes
+    ----------
+    q : ndarray
+        Overlaps.
+    free_entropy : ndarray
+        Their free entropies; infinite for exact recovery (q = 1 without noise).
+    stable : ndarray of bool
+        Whether state evolution is attracted: local maxima of the free entropy.
+    """
+
+    q: np.ndarray
+    free_entropy: np.ndarray
+    stable: np.ndarray
+
+
+def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
+    """All fixed points of state evolution, by the sign changes of the explicit curve rather than by iteration.
+
+    Two stable fixed points would be a hard phase: the informed one is optimal, message passing finds the other.
+
+    Parameters
+    ----------
+    alpha, beta, rho, delta : float
+        As in `mmse`.
+    resolution : int, default 400
+        Number of points, even in log(noise), between which sign changes are looked for.
+
+    Returns
+    -------
+    FixedPoints
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not a single number.
+
+    References
+    ----------
+    Book, chapter 7.
+    """
+    arrays = _arguments(beta, rho, delta, alpha=alpha)
+    if arrays[0].ndim:
+        raise ValueError(f"fixed_points takes single numbers, got arrays of broadcast shape {arrays[0].shape}")
+    alpha, b, rho, delta = (float(a) for a in arrays)
+    resolution = check_integer("resolution", resolution, 2)
+
+    def excess(log_noise):
+        """log of the alpha at which this noise is a fixed point, over the given alpha."""
+        noise = np.exp(log_noise)
+        return np.log((delta + denoising_mmse(noise, b, rho)) / (alpha * noise))
+
+    # Any fixed point has delta <= alpha noise <= delta + 1; without noise the curve is flat below 1e-12.
+    lowest = delta / alpha if delta > 0.0 else 1e-12 / alpha
+    grid = np.linspace(math.log(lowest) - 1e-9, math.log((delta + 1.0) / alpha) + 1e-9, resolution)
+    signs = np.sign(excess(grid))
+    places = np.flatnonzero(signs[:-1] * signs[1:] < 0)[::-1]
+    noise = np.exp([brentq(excess, grid[i], grid[i + 1], xtol=1e-14, rtol=1e-14) for i in places])
+    q = 1.0 + delta - alpha * noise
+    phi = free_entropy(q, alpha, b, rho, delta) if q.size else np.empty(0)
+    stable = signs[places] > 0
+    if delta == 0.0:  # exact recovery is always a fixed point, and attracts from strong recovery on
+        attracts = alpha >= _strong_recovery(b, rho)
+        q, phi, stable = np.append(q, 1.0), np.append(phi, np.inf), np.append(stable, attracts)
+    return FixedPoints(q=q, free_entropy=phi, stable=stable)

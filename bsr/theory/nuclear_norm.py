@@ -136,7 +136,7 @@ def _evaluate(alpha, beta, rho, delta, lam, best):
     rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
     lam = check_real("lam", lam, "non-negative")
     arrays = np.broadcast_arrays(alpha, np.maximum(beta, 1.0 / beta), rho, delta, lam)
-    flat = [a.ravel() for a in arrays]
+    flat = [a.flatten() for a in arrays]
     threshold = np.asarray(recovery_threshold(arrays[1], arrays[2])).ravel()
     error, penalty, converged = _curve(*flat, best, threshold)
     if not converged:
