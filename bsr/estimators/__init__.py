@@ -1,6 +1,7 @@
 """The estimators, run on data."""
 
 from bsr.estimators.gamp_rie import gamp_rie
+from bsr.estimators.gradient_descent import gradient_descent
 from bsr.estimators.posterior import posterior
 from bsr.estimators.ridge import ridge
 

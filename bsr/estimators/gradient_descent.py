@@ -1,0 +1,408 @@
+"""Gradient descent on the two factors, many replicas at a time."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr.estimators._landing import land
+
+__all__ = ["GradientDescent", "History", "gradient_descent"]
+
+
+class History(NamedTuple):
+    """State at the recorded steps; T of them. A replica that has diverged counts infinite and in no mean.
+
+    Attributes
+    ----------
+    step : ndarray, shape (T,)
+        Steps done: 0, about evenly spaced in the logarithm, and the last one.
+    train_error : ndarray, shape (T, replicas)
+        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2.
+    error : ndarray, shape (T, replicas)
+        ||S - teacher||^2 / (dL) if a teacher was given, NaN otherwise.
+    mean_error : ndarray, shape (T,)
+        The same for the mean of the replicas.
+    overlap : ndarray, shape (T,)
+        <S_a, S_b> / (dL), mean over pairs of different replicas; NaN if there is no pair.
+    """
+
+    step: np.ndarray
+    train_error: np.ndarray
+    error: np.ndarray
+    mean_error: np.ndarray
+    overlap: np.ndarray
+
+
+@dataclass(frozen=True)
+class GradientDescent:
+    """Result of `gradient_descent`.
+
+    Attributes
+    ----------
+    S : ndarray, shape (replicas, L, d)
+        The estimates U V^T / sqrt(rank); NaN for a replica that diverged.
+    U, V : ndarray, shapes (replicas, L, rank) and (replicas, d, rank)
+        Their factors, from which a later call may go on.
+    S_mean : ndarray, shape (L, d)
+        Mean over the replicas that did not diverge; NaN if all did.
+    train_error : ndarray, shape (replicas,)
+        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2; infinite for a replica that diverged.
+    diverged : ndarray of bool, shape (replicas,)
+        Whether the training error exploded.
+    landed : ndarray of bool, shape (replicas,)
+        Whether the end was reached by a landing instead of by descent.
+    converged : bool
+        Whether the training error of every replica is at most `tol`.
+    iterations : int
+        Steps done by the replica that took most.
+    history : History
+        The course of the descent.
+    """
+
+    S: np.ndarray
+    U: np.ndarray
+    V: np.ndarray
+    S_mean: np.ndarray
+    train_error: np.ndarray
+    diverged: np.ndarray
+    landed: np.ndarray
+    converged: bool
+    iterations: int
+    history: History
+
+
+def gradient_descent(
+    X,
+    y,
+    rank,
+    *,
+    replicas=1,
+    steps=50_000,
+    lr=0.1,
+    init_scale=1.0,
+    init=None,
+    weight_decay=0.0,
+    record=10,
+    tol=1e-12,
+    switch=1e-8,
+    limit=1e6,
+    landing=False,
+    land_below=1e-4,
+    rng=0,
+    teacher=None,
+    progress=False,
+):
+    """Descend the squared training error over U and V, from several starting points at once.
+
+    The estimate is S = U V^T / sqrt(rank), the loss sum_mu (<X_mu, S>/sqrt(dL) - y_mu)^2 / 4, and a step changes U and
+    V at the same time by -lr times the gradient.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, L, d)
+        Token sequences.
+    y : array_like, shape (n,)
+        Labels.
+    rank : int
+        Columns of U and V, at least 1. It need not be the teacher's.
+    replicas : int, default 1
+        Number of descents on these data. They share the two matrix products of a step, nothing else.
+    steps : int, default 50000
+        Largest number of steps.
+    lr : float or array_like of shape (replicas,), default 0.1
+        Step size, positive; one for all replicas, or one each.
+    init_scale : float or array_like of shape (replicas,), default 1.0
+        Standard deviation of the normal entries of U and V at the start, zero or positive. 1 is the prior.
+    init : tuple (U0, V0) or array_like S0, optional
+        Starting point in place of a random one. Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in
+        front if each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank`
+        are kept. A column that is zero in both factors stays zero.
+    weight_decay : float, default 0.0
+        Adds weight_decay (||U||^2 + ||V||^2) / 2 to the loss.
+    record : int or array_like of int, default 10
+        Recorded steps: this many per factor of 10, or a list. The first and the last are always recorded.
+    tol : float, default 1e-12
+        A replica stops when its training error, mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, is at most this. With 0 there is
+        no such aim: all steps are done.
+    switch : float, default 1e-8
+        A replica descends in float32 until its training error is at most this, then in float64 (on a float64 copy of
+        X). 0 stays in float32, infinity descends in float64 from the start.
+    limit : float, default 1e6
+        A replica has diverged when its training error is above this many times the larger of its first value and
+        mean(y^2). It is taken out; the others do not notice.
+    landing : bool, default False
+        At recorded steps, let the replicas whose training error is at most `land_below` jump to the end of their
+        descent: see Notes. Needs tol > 0 and no weight decay.
+    land_below : float, default 1e-4
+        Training error at which a landing is tried.
+    rng : int or numpy.random.Generator, default 0
+        Source of the starting points. Replica k starts at the same point whatever the number of replicas.
+    teacher : array_like, shape (L, d), optional
+        If given, errors are recorded. It does not influence the estimates.
+    progress : bool, default False
+        Show a progress bar.
+
+    Returns
+    -------
+    GradientDescent
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, entries are not finite, or a parameter is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a replica diverged, if one did not reach `tol` > 0, or if the descent was interrupted from the keyboard: the
+        result is then the state so far.
+
+    Notes
+    -----
+    Step size. The curvature of the loss grows with n / (dL), and at the prior with the square of the largest singular
+    value of U and V. Where it exceeds 2 / lr, descent does not follow the gradient flow: it bounces until it finds a
+    flatter place, and may never come to rest. The end point then depends on lr (book, chapter 13).
+
+    Landing. Where the loss has a manifold of zeros, slow descent ends close to the nearest of them. Gauss-Newton steps
+    of minimal norm, solved by conjugate gradients in float64, go there directly. A landing that is too long, or does
+    not reach `tol`, is undone and the descent goes on. With at least as many samples as parameters, r (L + d - r) of
+    them, there is no such manifold and no landing is tried.
+
+    References
+    ----------
+    arXiv:2410.18858; book, chapters 12 and 13.
+    """
+    X, y = check_samples(X, y)
+    n, L, d = X.shape
+    rank = check_integer("rank", rank, 1)
+    steps = check_integer("steps", steps, 0)
+    U, V = _start(init, check_integer("replicas", replicas, 1), L, d, rank, init_scale, rng)
+    replicas = len(U)
+    lr = _per_replica("lr", lr, "positive", replicas)
+    weight_decay = _number("weight_decay", weight_decay)
+    tol, land_below = _number("tol", tol), _number("land_below", land_below)
+    switch = np.inf if switch == np.inf else _number("switch", switch)
+    limit = _number("limit", limit, "positive")
+    if weight_decay * lr.max() >= 1.0:
+        raise ValueError(f"weight_decay must be below 1/lr = {1 / lr.max()}, got {weight_decay}")
+    if landing and (weight_decay > 0.0 or tol == 0.0):
+        raise ValueError(f"landing needs weight_decay=0 and tol > 0, got weight_decay={weight_decay} and tol={tol}")
+    if teacher is not None and np.shape(teacher) != (L, d):
+        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {np.shape(teacher)}")
+    teacher = None if teacher is None else np.asarray(teacher)
+    recorded = _recorded_steps(record, steps)
+    parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
+    landing = landing and n < parameters
+
+    # With U and V in units of (rank dL)^(1/4), the predictions are <X, U V^T> and the step is lr / (2 sqrt(rank dL)).
+    unit = (rank * d * L) ** 0.25
+    U, V = U / unit, V / unit
+    rate, keep = lr / (2.0 * unit**2), 1.0 - lr * weight_decay
+    data = {X.dtype.type: np.ascontiguousarray(X.reshape(n, L * d))}
+    level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
+    errors = np.zeros(replicas)
+    diverged, landed = np.zeros(replicas, dtype=bool), np.zeros(replicas, dtype=bool)
+    history, done, tried, interrupted = [], 0, 0, False
+    with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
+        teams = _regroup(data, y, level, U, V, rate, keep)
+        _residuals(teams, errors)
+        roof = limit * np.maximum(errors, np.mean(y**2))
+        try:
+            while True:
+                _residuals(teams, errors)
+                diverged |= ~(errors <= roof)
+                errors[diverged] = np.inf
+                new_level = np.maximum(level, np.where(diverged | (errors <= tol), 2, errors <= switch))
+                near = (new_level < 2) & (errors <= land_below)
+                try_landing = landing and done in recorded and done > tried and near.any()
+                if try_landing or np.any(new_level != level):
+                    _collect(teams, U, V, done)
+                    level = new_level
+                    if try_landing:
+                        tried = done
+                        reached, U[near], V[near] = land(_matrix(data, np.float64), y, U[near], V[near], tol)
+                        landed[near] = reached
+                        level[landed] = np.maximum(level[landed], 1)
+                    teams = _regroup(data, y, level, U, V, rate, keep)
+                    continue
+                last = done == steps or np.all(level == 2)
+                if last or done in recorded:
+                    _collect(teams, U, V, done)
+                    history.append(_observe(done, U, V, errors, diverged, teacher))
+                if last:
+                    break
+                done += 1
+                _step(teams)
+                bar.update()
+        except KeyboardInterrupt:
+            interrupted = True
+            _collect(teams, U, V, done)
+            _residuals(teams, errors)
+            history.append(_observe(done, U, V, errors, diverged, teacher))
+
+    U, V = unit * U, unit * V
+    U[diverged], V[diverged] = np.nan, np.nan
+    S = U @ V.transpose(0, 2, 1) / np.sqrt(rank)
+    S_mean = S[~diverged].mean(axis=0) if not diverged.all() else np.full((L, d), np.nan)
+    short = int(np.sum(~diverged & (errors > tol)))
+    if interrupted:
+        warn_convergence(f"gradient descent was interrupted after {done} of {steps} steps")
+    elif diverged.any():
+        warn_convergence(f"{diverged.sum()} of {replicas} replicas diverged: a smaller lr would help")
+    elif tol > 0.0 and short:
+        warn_convergence(f"{short} of {replicas} replicas have a training error above tol={tol} after {done} steps")
+    return GradientDescent(
+        S=S,
+        U=U,
+        V=V,
+        S_mean=S_mean,
+        train_error=errors,
+        diverged=diverged,
+        landed=landed,
+        converged=tol > 0.0 and bool(np.all(errors <= tol)),
+        iterations=done,
+        history=History(*map(np.array, zip(*history, strict=True))),
+    )
+
+
+class _Team(NamedTuple):
+    """Replicas that descend together in one precision, and the memory that their steps use."""
+
+    who: np.ndarray  # (m,) their numbers
+    X: np.ndarray  # (n, dL)
+    y: np.ndarray  # (n,)
+    U: np.ndarray  # (m, L, r)
+    V: np.ndarray  # (m, d, r)
+    rate: np.ndarray  # (m, 1)
+    keep: np.ndarray  # (m, 1, 1)
+    W: np.ndarray  # (m, L, d) estimates, then gradients
+    W_t: np.ndarray  # (dL, m)
+    prediction: np.ndarray  # (n, m)
+    residual: np.ndarray  # (m, n), times the step
+    dU: np.ndarray
+    dV: np.ndarray
+
+
+def _regroup(data, y, level, U, V, rate, keep):
+    """Teams of the replicas at level 0 (float32) and 1 (float64)."""
+    (L, r), d, teams = U.shape[1:], V.shape[1], []
+    for precision, dtype in enumerate((np.float32, np.float64)):
+        who = np.flatnonzero(level == precision)
+        if m := len(who):
+            X = _matrix(data, dtype)
+            inputs = (y, U[who], V[who], rate[who, None], keep[who, None, None])
+            shapes = (m, L, d), (L * d, m), (len(X), m), (m, len(X)), (m, L, r), (m, d, r)
+            teams.append(_Team(who, X, *(a.astype(dtype) for a in inputs), *(np.empty(s, dtype) for s in shapes)))
+    return teams
+
+
+def _residuals(teams, errors):
+    """Write the training errors of the teams into `errors`, and keep their residuals."""
+    for t in teams:
+        m, n = t.residual.shape
+        np.matmul(t.U, t.V.transpose(0, 2, 1), out=t.W)
+        np.copyto(t.W_t, t.W.reshape(m, -1).T)  # the product is up to a quarter faster in this orientation
+        np.matmul(t.X, t.W_t, out=t.prediction)
+        np.subtract(t.prediction.T, t.y, out=t.residual)
+        errors[t.who] = np.einsum("mn,mn->m", t.residual, t.residual) / n
+        np.multiply(t.residual, t.rate, out=t.residual)
+
+
+def _step(teams):
+    """Change U and V by one step, given the residuals."""
+    for t in teams:
+        np.matmul(t.residual, t.X, out=t.W.reshape(len(t.W), -1))
+        np.matmul(t.W, t.V, out=t.dU)
+        np.matmul(t.W.transpose(0, 2, 1), t.U, out=t.dV)
+        for factor, change in ((t.U, t.dU), (t.V, t.dV)):
+            np.multiply(factor, t.keep, out=factor)
+            np.subtract(factor, change, out=factor)
+
+
+def _collect(teams, U, V, done):
+    """Copy the teams' factors to their places among all replicas, unless they have not moved but only been rounded."""
+    for t in teams if done else ():
+        U[t.who], V[t.who] = t.U, t.V
+
+
+def _matrix(data, dtype):
+    """The samples as rows, in the precision asked for; made once."""
+    if dtype not in data:
+        data[dtype] = next(iter(data.values())).astype(dtype)
+    return data[dtype]
+
+
+def _observe(step, U, V, errors, diverged, teacher):
+    """One entry of the history."""
+    S = U @ V.transpose(0, 2, 1) * np.sqrt(U.shape[1] * V.shape[1])
+    fine = S[~diverged]
+    error, mean_error, overlap = np.full(len(U), np.nan), np.nan, np.nan
+    if teacher is not None:
+        error = np.where(diverged, np.inf, np.mean((S - teacher) ** 2, axis=(1, 2)))
+        mean_error = np.mean((fine.mean(axis=0) - teacher) ** 2) if len(fine) else np.inf
+    if (m := len(fine)) > 1:
+        overlap = (np.mean(fine.sum(axis=0) ** 2) - np.mean(np.sum(fine**2, axis=0))) / (m * (m - 1))
+    return step, errors.copy(), error, mean_error, overlap
+
+
+def _start(init, replicas, L, d, rank, init_scale, rng):
+    """Factors at the start, of shapes (replicas, L, rank) and (replicas, d, rank)."""
+    if init is None:
+        scale = _per_replica("init_scale", init_scale, "non-negative", replicas)[:, None, None]
+        rng = np.random.default_rng(rng)
+        draws = [(rng.standard_normal((L, rank)), rng.standard_normal((d, rank))) for _ in range(replicas)]
+        U, V = map(np.array, zip(*draws, strict=True))
+        return scale * U, scale * V
+    if isinstance(init, tuple):
+        if len(init) != 2:
+            raise ValueError(f"init must be a pair (U0, V0) or a matrix, got a tuple of length {len(init)}")
+        U, V = (np.array(factor, dtype=np.float64) for factor in init)
+        expected = f"shapes ({L}, {rank}) and ({d}, {rank})"
+        right = U.shape[-2:] == (L, rank) and V.shape[-2:] == (d, rank) and U.shape[:-2] == V.shape[:-2]
+    else:
+        S = np.array(init, dtype=np.float64)
+        U, V, expected, right = S, S, f"shape ({L}, {d})", S.shape[-2:] == (L, d)
+    if not right or U.ndim > 3 or (U.ndim == 3 and replicas not in (1, len(U))) or U.shape[:-2] == (0,):
+        got = U.shape if U is V else (U.shape, V.shape)
+        raise ValueError(f"init must have {expected}, with or without an axis of {replicas} replicas, got {got}")
+    if not (np.isfinite(U).all() and np.isfinite(V).all()):
+        raise ValueError("init must be finite, got NaN or infinity")
+    if U is V:
+        left, sigma, right_t = np.linalg.svd(U, full_matrices=False)
+        kept = min(rank, sigma.shape[-1])
+        root = np.sqrt(np.sqrt(rank) * sigma[..., None, :kept])
+        U, V = np.zeros((*U.shape[:-1], rank)), np.zeros((*U.shape[:-2], d, rank))
+        U[..., :kept] = left[..., :kept] * root
+        V[..., :kept] = np.swapaxes(right_t, -1, -2)[..., :kept] * root
+    if U.ndim == 2:
+        U, V = (np.repeat(factor[None], replicas, axis=0) for factor in (U, V))
+    return U, V
+
+
+def _recorded_steps(record, steps):
+    """Set of the steps to record, 0 and the last included."""
+    if np.ndim(record) == 0:
+        record = check_integer("record", record, 1)
+        decades = np.log10(max(steps, 1))
+        chosen = np.round(10 ** (np.arange(np.floor(record * decades) + 1) / record)).astype(int)
+    else:
+        chosen = [check_integer("record", step, 0) for step in record]
+    return {0, steps, *(int(step) for step in chosen if step <= steps)}
+
+
+def _per_replica(name, value, condition, replicas):
+    """One number for each replica."""
+    value = check_real(name, value, condition)
+    if value.shape not in ((), (replicas,)):
+        raise ValueError(f"{name} must be one number or {replicas}, one for each replica, got shape {value.shape}")
+    return np.array(np.broadcast_to(value, replicas))
+
+
+def _number(name, value, condition="non-negative"):
+    value = check_real(name, value, condition)
+    if value.ndim:
+        raise ValueError(f"{name} must be a single number, got an array of shape {value.shape}")
+    return float(value)

@@ -1,0 +1,343 @@
+"""Gradient descent: its gradient and symmetries, replicas that leave each other alone, landing, and what it learns."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import bsr
+from bsr.estimators import gradient_descent
+from bsr.estimators._landing import _minimal_norm_step, land
+
+MODULE = sys.modules["bsr.estimators.gradient_descent"]  # the function of the same name hides it
+IN_DOUBLE = {"switch": np.inf, "tol": 0.0}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """19 samples of a teacher with d = 6, L = 8, r = 2, that is 2 (6 + 8 - 2) = 24 parameters: many interpolate."""
+    return bsr.Problem(alpha=0.4, beta=4 / 3, rho=1 / 3).sample(6, rng=1, dtype=np.float64)
+
+
+@pytest.fixture
+def factors():
+    """Starting points of three replicas."""
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((3, 8, 2)), rng.standard_normal((3, 6, 2))
+
+
+def training_error(X, y, S):
+    return np.mean((np.einsum("nld,ld->n", X, S) / np.sqrt(S.size) - y) ** 2)
+
+
+def loss(X, y, U, V, weight_decay):
+    """The loss of one replica as the paper writes it."""
+    S = U @ V.T / np.sqrt(U.shape[1])
+    return len(y) / 4 * training_error(X, y, S) + weight_decay / 2 * (np.sum(U**2) + np.sum(V**2))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.7])
+def test_one_step_is_minus_lr_times_the_gradient_of_the_loss(data, factors, weight_decay):
+    lr, h = 0.3, 1e-5
+    U, V = factors[0][0], factors[1][0]
+    result = gradient_descent(data.X, data.y, 2, init=(U, V), steps=1, lr=lr, weight_decay=weight_decay, **IN_DOUBLE)
+    for which, new in enumerate((result.U[0], result.V[0])):
+        old = (U, V)[which]
+        gradient = np.empty_like(old)
+        for entry in np.ndindex(old.shape):
+            values = []
+            for sign in (1, -1):
+                moved = [U.copy(), V.copy()]
+                moved[which][entry] += sign * h
+                values.append(loss(data.X, data.y, *moved, weight_decay))
+            gradient[entry] = (values[0] - values[1]) / (2 * h)
+        np.testing.assert_allclose((old - new) / lr, gradient, rtol=1e-6, atol=1e-8)
+
+
+def test_rotating_the_factors_does_not_change_the_estimate(data, factors):
+    U, V = factors
+    rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((2, 2)))[0]
+    plain = gradient_descent(data.X, data.y, 2, init=(U, V), steps=60, **IN_DOUBLE)
+    rotated = gradient_descent(data.X, data.y, 2, init=(U @ rotation, V @ rotation), steps=60, **IN_DOUBLE)
+    np.testing.assert_allclose(rotated.S, plain.S, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(rotated.U, plain.U @ rotation, rtol=1e-10, atol=1e-12)
+
+
+def test_transposing_the_sequences_transposes_the_estimate(data, factors):
+    U, V = factors
+    plain = gradient_descent(data.X, data.y, 2, init=(U, V), steps=60, **IN_DOUBLE)
+    other = gradient_descent(data.X.transpose(0, 2, 1), data.y, 2, init=(V, U), steps=60, **IN_DOUBLE)
+    np.testing.assert_allclose(other.S.transpose(0, 2, 1), plain.S, rtol=1e-10, atol=1e-12)
+
+
+def test_imbalance_of_the_factors_is_conserved_up_to_the_step_size(data, factors):
+    """The gradient flow conserves U^T U - V^T V; a step changes it by O(lr^2), so 1/lr of them by O(lr)."""
+    U, V = factors[0][0], factors[1][0]
+    drift = []
+    for lr in (0.02, 0.01, 0.005):
+        result = gradient_descent(data.X, data.y, 2, init=(U, V), steps=round(4 / lr), lr=lr, **IN_DOUBLE)
+        drift.append(np.linalg.norm(result.U[0].T @ result.U[0] - result.V[0].T @ result.V[0] - U.T @ U + V.T @ V))
+    assert drift[0] < 0.1
+    assert drift[0] / drift[1] == pytest.approx(2, abs=0.15)
+    assert drift[1] / drift[2] == pytest.approx(2, abs=0.08)
+
+
+def test_weight_decay_balances_the_factors_and_shrinks_the_estimate(data, factors):
+    """d/dt (U^T U - V^T V) = -2 wd (U^T U - V^T V); and a penalty can only lower the norm that it penalises."""
+    free = gradient_descent(data.X, data.y, 2, init=factors, steps=4000, **IN_DOUBLE)
+    norms = [np.sum(free.U**2, axis=(1, 2)) + np.sum(free.V**2, axis=(1, 2))]
+    for weight_decay in (0.02, 0.1):
+        held = gradient_descent(data.X, data.y, 2, init=factors, steps=4000, weight_decay=weight_decay, **IN_DOUBLE)
+        norms.append(np.sum(held.U**2, axis=(1, 2)) + np.sum(held.V**2, axis=(1, 2)))
+        imbalance = held.U.transpose(0, 2, 1) @ held.U - held.V.transpose(0, 2, 1) @ held.V
+        assert np.abs(imbalance).max() < 1e-5
+    assert np.all(norms[0] > norms[1])
+    assert np.all(norms[1] > norms[2])
+
+
+def test_replicas_do_not_notice_each_other_or_their_order(data, factors):
+    U, V = factors
+    lr = np.array([0.1, 0.2, 0.05])
+    together = gradient_descent(data.X, data.y, 2, init=(U, V), steps=100, lr=lr, **IN_DOUBLE)
+    for k in range(3):
+        alone = gradient_descent(data.X, data.y, 2, init=(U[k], V[k]), steps=100, lr=lr[k], **IN_DOUBLE)
+        np.testing.assert_allclose(together.S[k], alone.S[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(together.history.train_error[:, k], alone.history.train_error[:, 0], rtol=1e-9)
+
+
+def test_replicas_that_have_reached_the_aim_rest_while_others_go_on(data, factors):
+    options = dict(lr=0.2, tol=1e-10, switch=1e-4)
+    alone = [gradient_descent(data.X, data.y, 2, init=pair, **options) for pair in zip(*factors, strict=True)]
+    together = gradient_descent(data.X, data.y, 2, init=factors, **options)
+    taken = [result.iterations for result in alone]
+    assert min(taken) < max(taken) == together.iterations
+    assert together.converged
+    assert np.all(together.train_error <= 1e-10)
+    for k in range(3):
+        np.testing.assert_allclose(together.S[k], alone[k].S[0], atol=1e-3)
+        assert training_error(data.X, data.y, together.S[k]) == pytest.approx(together.train_error[k], rel=1e-6)
+
+
+def test_random_replicas_are_those_of_a_smaller_number_first(data):
+    many = gradient_descent(data.X, data.y, 2, replicas=5, steps=0, tol=0.0, rng=9)
+    few = gradient_descent(data.X, data.y, 2, replicas=2, steps=0, tol=0.0, rng=9, init_scale=[1.0, 1e-3])
+    np.testing.assert_allclose(few.U, many.U[:2] * np.array([1.0, 1e-3])[:, None, None])
+    assert np.std(np.concatenate([many.U, many.V], axis=1)) == pytest.approx(1, abs=0.2)
+    assert not np.allclose(many.U[0], many.U[1])
+
+
+@pytest.mark.parametrize("switch", [0.0, np.inf])
+@pytest.mark.parametrize("too_large", [30.0, 1e30])
+def test_a_diverging_replica_is_taken_out_and_harms_nobody(data, factors, switch, too_large):
+    lr = np.array([0.1, too_large, 0.1])
+    with pytest.warns(bsr.ConvergenceWarning, match="1 of 3 replicas diverged"):
+        result = gradient_descent(
+            data.X, data.y, 2, init=factors, steps=200, lr=lr, switch=switch, tol=0.0, teacher=data.S
+        )
+    assert result.diverged.tolist() == [False, True, False]
+    assert not result.converged
+    assert np.isnan(result.S[1]).all()
+    assert result.train_error[1] == np.inf
+    assert result.history.error[-1, 1] == np.inf
+    kept = [factor[[0, 2]] for factor in factors]
+    others = gradient_descent(data.X, data.y, 2, init=tuple(kept), steps=200, switch=switch, tol=0.0, teacher=data.S)
+    np.testing.assert_allclose(result.S[[0, 2]], others.S, atol=1e-9 if switch else 1e-4)
+    np.testing.assert_allclose(result.S_mean, result.S[[0, 2]].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(result.history.mean_error[-1], others.history.mean_error[-1], rtol=1e-3)
+
+
+def test_all_replicas_may_diverge(data):
+    with pytest.warns(bsr.ConvergenceWarning, match="2 of 2 replicas diverged"):
+        result = gradient_descent(data.X, data.y, 2, replicas=2, steps=500, lr=100.0)
+    assert result.iterations < 50
+    assert np.isnan(result.S_mean).all()
+
+
+def test_float32_follows_float64_and_finishes_in_it(data, factors):
+    options = dict(init=factors, lr=0.2, tol=1e-15)
+    double = gradient_descent(data.X, data.y, 2, switch=np.inf, **options)
+    mixed = gradient_descent(data.X.astype(np.float32), data.y, 2, **options)
+    assert double.converged
+    assert mixed.converged
+    np.testing.assert_allclose(mixed.S, double.S, atol=1e-3)
+    with pytest.warns(bsr.ConvergenceWarning, match="3 of 3 replicas have a training error above tol"):
+        single = gradient_descent(data.X, data.y, 2, switch=0.0, steps=10_000, **options)
+    assert np.all(single.train_error < 1e-10)
+
+
+def test_small_initialisation_finds_a_low_rank_teacher_with_too_wide_a_student():
+    """65 samples, 23 parameters in the teacher, 80 in the student: of all that interpolate, the simple one."""
+    data = bsr.Problem(alpha=0.45, beta=1.0, rho=1 / 12).sample(12, rng=0)
+    result = gradient_descent(data.X, data.y, 4, replicas=2, init_scale=[1e-4, 1.0], tol=0.0, steps=4000, rng=1)
+    assert np.all(result.train_error < 1e-5)
+    small, prior = bsr.mse(result.S, data.S)
+    assert small < 1e-5
+    assert prior > 1e-2
+
+
+def test_more_samples_than_parameters_recover_the_teacher_from_the_prior():
+    data = bsr.Problem(alpha=1.5, beta=2.0, rho=0.2).sample(10, rng=0)
+    result = gradient_descent(data.X, data.y, 2, replicas=3, lr=0.1, tol=1e-16, teacher=data.S, landing=True)
+    assert not result.landed.any()
+    assert np.all(result.history.error[-1] < 1e-14)
+    assert result.history.overlap[-1] == pytest.approx(np.mean(data.S**2), rel=1e-6)
+
+
+def test_a_student_narrower_than_the_teacher_cannot_fit_many_samples():
+    data = bsr.Problem(alpha=3.0, beta=1.0, rho=0.5).sample(8, rng=0)
+    narrow, equal, wide = (
+        gradient_descent(data.X, data.y, width, lr=0.05, steps=3000, tol=0.0, rng=2).train_error[0]
+        for width in (2, 4, 6)
+    )
+    best_of_rank_2 = np.sum(np.linalg.svd(data.S)[1][2:] ** 2) / data.S.size
+    assert narrow > 0.5 * best_of_rank_2
+    assert max(equal, wide) < 1e-3 * best_of_rank_2
+
+
+def test_a_matrix_to_start_from_is_factorised_evenly(data):
+    rng = np.random.default_rng(4)
+    S = rng.standard_normal((2, 8, 6))
+    result = gradient_descent(data.X, data.y, 6, init=S, steps=0, tol=0.0)
+    np.testing.assert_allclose(result.S, S, atol=1e-12)
+    np.testing.assert_allclose(
+        result.U.transpose(0, 2, 1) @ result.U, result.V.transpose(0, 2, 1) @ result.V, atol=1e-12
+    )
+    left, sigma, right = np.linalg.svd(S[0])
+    cut = gradient_descent(data.X, data.y, 2, init=S[0], steps=0, tol=0.0, replicas=3)
+    np.testing.assert_allclose(cut.S[2], (left[:, :2] * sigma[:2]) @ right[:2], atol=1e-12)
+    wide = gradient_descent(data.X, data.y, 9, init=S[0], steps=0, tol=0.0)
+    assert wide.U.shape == (1, 8, 9)
+    np.testing.assert_allclose(wide.S[0], S[0], atol=1e-12)
+
+
+def test_descent_starting_at_a_solution_stays(data):
+    result = gradient_descent(data.X, data.y, 2, init=(data.U, data.V), tol=1e-25)
+    assert result.converged
+    assert result.iterations == 0
+    np.testing.assert_allclose(result.S[0], data.S, atol=1e-12)
+
+
+def test_history_says_what_the_states_say(data, factors):
+    whole = gradient_descent(
+        data.X, data.y, 2, init=factors, steps=40, record=[7, 20, 999], teacher=data.S, **IN_DOUBLE
+    )
+    history = whole.history
+    assert history.step.tolist() == [0, 7, 20, 40]
+    assert history.train_error.shape == history.error.shape == (4, 3)
+    assert history.mean_error.shape == history.overlap.shape == (4,)
+    for index, steps in enumerate((0, 7, 20, 40)):
+        result = gradient_descent(data.X, data.y, 2, init=factors, steps=steps, **IN_DOUBLE)
+        S = result.S
+        np.testing.assert_allclose(history.train_error[index], [training_error(data.X, data.y, s) for s in S])
+        np.testing.assert_allclose(history.error[index], bsr.mse(S, data.S))
+        np.testing.assert_allclose(history.mean_error[index], bsr.mse(S.mean(axis=0), data.S))
+        pairs = [np.mean(S[a] * S[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+        assert history.overlap[index] == pytest.approx(np.mean(pairs), rel=1e-9)
+    assert whole.iterations == 40
+    np.testing.assert_allclose(whole.S_mean, whole.S.mean(axis=0))
+
+
+def test_recorded_steps_are_spaced_logarithmically(data):
+    result = gradient_descent(data.X, data.y, 2, steps=2000, record=4, tol=0.0)
+    expected = [0, 1, 2, 3, 6, 10, 18, 32, 56, 100, 178, 316, 562, 1000, 1778, 2000]
+    assert result.history.step.tolist() == expected
+    assert np.isnan(result.history.error).all()
+    assert np.isnan(result.history.overlap).all()
+
+
+def test_landing_takes_a_short_cut_to_the_end_of_the_descent():
+    data = bsr.Problem(alpha=0.2, beta=1.0, rho=0.2).sample(20, rng=0)
+    options = dict(replicas=4, lr=0.1, tol=1e-16, rng=3, teacher=data.S)
+    walked = gradient_descent(data.X, data.y, 4, **options)
+    landed = gradient_descent(data.X, data.y, 4, landing=True, **options)
+    assert landed.landed.all()
+    assert landed.converged
+    assert landed.iterations < walked.iterations / 2
+    start = gradient_descent(data.X, data.y, 4, **(options | {"steps": 0, "tol": 0.0}))
+    gap = np.sum((landed.S - walked.S) ** 2, axis=(1, 2))
+    assert np.all(gap < 1e-4 * np.sum((start.S - walked.S) ** 2, axis=(1, 2)))
+    assert [training_error(data.X, data.y, S) for S in landed.S] == pytest.approx(landed.train_error, abs=1e-17)
+
+
+def test_conjugate_gradients_find_the_smallest_of_all_steps(data, factors):
+    """In exact arithmetic n iterations give the pseudo-inverse of the derivative of the predictions."""
+    U, V = factors
+    X = data.X.reshape(19, 48)
+    residual = np.random.default_rng(5).standard_normal((3, 19))
+    steps = _minimal_norm_step(X, U, V, residual, 1e-12, 40)
+    for k in range(3):
+        by_U = np.einsum("nld,dr->nlr", data.X, V[k]).reshape(19, 16)
+        by_V = np.einsum("nld,lr->ndr", data.X, U[k]).reshape(19, 12)
+        exact = np.linalg.pinv(np.hstack([by_U, by_V])) @ residual[k]
+        np.testing.assert_allclose(np.concatenate([step[k].ravel() for step in steps]), exact, rtol=1e-8, atol=1e-10)
+
+
+def test_a_landing_out_of_reach_is_undone(monkeypatch, data, factors):
+    """With no way to land the result is that of the descent, whatever was tried."""
+    options = dict(init=factors, lr=0.2, tol=1e-8, switch=np.inf)
+    plain = gradient_descent(data.X, data.y, 2, **options)
+    monkeypatch.setattr(MODULE, "land", lambda *arguments: land(*arguments, reach=1e-9))
+    tried = gradient_descent(data.X, data.y, 2, landing=True, **options)
+    assert not tried.landed.any()
+    np.testing.assert_array_equal(tried.S, plain.S)
+
+
+def test_an_interrupted_descent_returns_what_it_has(monkeypatch, data, factors):
+    step, calls = MODULE._step, []
+
+    def interrupted(teams):
+        calls.append(step(teams))
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "_step", interrupted)
+    with pytest.warns(bsr.ConvergenceWarning, match="interrupted after 30 of 100 steps"):
+        result = gradient_descent(data.X, data.y, 2, init=factors, steps=100, **IN_DOUBLE)
+    monkeypatch.undo()
+    expected = gradient_descent(data.X, data.y, 2, init=factors, steps=30, **IN_DOUBLE)
+    np.testing.assert_array_equal(result.S, expected.S)
+    np.testing.assert_allclose(result.train_error, expected.train_error)
+    assert result.history.step[-1] == result.iterations == 30
+
+
+def test_progress_is_shown_on_request(data, capsys):
+    gradient_descent(data.X, data.y, 2, steps=20, tol=0.0)
+    assert capsys.readouterr().err == ""
+    gradient_descent(data.X, data.y, 2, steps=20, tol=0.0, progress=True)
+    assert "20/20" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": 0}, "rank must be an integer >= 1, got 0"),
+        ({"replicas": 0}, "replicas must be an integer >= 1, got 0"),
+        ({"steps": -1}, "steps must be an integer >= 0, got -1"),
+        ({"lr": 0.0}, "lr must be positive"),
+        ({"lr": [0.1, 0.2, 0.3]}, r"lr must be one number or 2, one for each replica, got shape \(3,\)"),
+        ({"init_scale": -1.0}, "init_scale must be zero or positive"),
+        ({"init_scale": [1.0]}, "init_scale must be one number or 2"),
+        ({"weight_decay": -0.1}, "weight_decay must be zero or positive"),
+        ({"weight_decay": 10.0}, r"weight_decay must be below 1/lr = 10.0, got 10.0"),
+        ({"weight_decay": [0.1, 0.1]}, "weight_decay must be a single number"),
+        ({"tol": -1.0}, "tol must be zero or positive"),
+        ({"tol": np.nan}, "tol must be zero or positive"),
+        ({"switch": -1.0}, "switch must be zero or positive"),
+        ({"limit": 0.0}, "limit must be positive"),
+        ({"record": 0}, "record must be an integer >= 1"),
+        ({"record": [3, -1]}, "record must be an integer >= 0, got -1"),
+        ({"landing": True, "tol": 0.0}, "landing needs weight_decay=0 and tol > 0"),
+        ({"landing": True, "weight_decay": 0.1}, "landing needs weight_decay=0 and tol > 0"),
+        ({"teacher": np.zeros((6, 8))}, r"teacher must have shape \(8, 6\)"),
+        ({"init": np.zeros((6, 8))}, r"init must have shape \(8, 6\)"),
+        ({"init": np.full((8, 6), np.nan)}, "init must be finite"),
+        ({"init": (np.zeros((8, 2)),)}, "init must be a pair"),
+        ({"init": (np.zeros((8, 2)), np.zeros((6, 3)))}, r"init must have shapes \(8, 2\) and \(6, 2\)"),
+        ({"init": (np.zeros((3, 8, 2)), np.zeros((3, 6, 2)))}, "an axis of 2 replicas"),
+        ({"init": (np.zeros((2, 8, 2)), np.zeros((6, 2)))}, "init must have shapes"),
+    ],
+)
+def test_bad_arguments_are_named(data, options, message):
+    options = {"rank": 2, "replicas": 2} | options
+    with pytest.raises(ValueError, match=message):
+        gradient_descent(data.X, data.y, **options)
