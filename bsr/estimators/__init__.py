@@ -5,4 +5,4 @@ from bsr.estimators.gradient_descent import gradient_descent
 from bsr.estimators.posterior import posterior
 from bsr.estimators.ridge import ridge
 
-__all__ = ["gamp_rie", "posterior", "ridge"]
+__all__ = ["gamp_rie", "gradient_descent", "posterior", "ridge"]
