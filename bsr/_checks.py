@@ -43,7 +43,7 @@ def check_real(name, value, condition):
         raise ValueError(f"{name} must be a real number or an array of them, got {value!r}") from None
     bad = ~(np.isfinite(array) & test(array))
     if bad.any():
-        raise ValueError(f"{name} must be {allowed}, got {array[bad].flat[0]!r}")
+        raise ValueError(f"{name} must be {allowed}, got {array[bad].item(0)!r}")
     return array
 
 
