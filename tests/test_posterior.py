@@ -150,8 +150,8 @@ def test_high_rank_is_ridge_regression():
 
 def test_prior_and_teacher_are_equally_good_starts():
     data = instance(12, 12, 2, 90, 0.1)
-    cold = posterior(data.X, data.y, 2, 0.1, rng=1)
-    warm = posterior(data.X, data.y, 2, 0.1, rng=2, init=(data.U, data.V))
+    cold = posterior(data.X, data.y, 2, 0.1, sweeps=1500, rng=1)
+    warm = posterior(data.X, data.y, 2, 0.1, sweeps=1500, rng=2, init=(data.U, data.V))
     distance = standard_error(cold) ** 2 + standard_error(warm) ** 2
     assert bsr.mse(cold.S, warm.S) < 3 * distance
     assert cold.spread == pytest.approx(warm.spread, rel=0.1)
@@ -207,8 +207,21 @@ def test_chain_can_be_continued():
     first = posterior(data.X, data.y, 1, 0.2, sweeps=20, burn_in=0, min_effective=0, rng=rng)
     init = first.U, first.V
     second = posterior(data.X, data.y, 1, 0.2, sweeps=20, burn_in=0, min_effective=0, init=init, rng=rng)
-    whole = posterior(data.X, data.y, 1, 0.2, sweeps=40, burn_in=0, min_effective=0, rng=7)
+    whole = posterior(data.X, data.y, 1, 0.2, sweeps=40, burn_in=0, min_effective=0, rng=np.random.default_rng(7))
     np.testing.assert_array_equal(np.concatenate([first.samples, second.samples]), whole.samples)
+
+
+def test_seed_of_the_data_is_harmless():
+    # One stream for both would start the chain from the very numbers that made the teacher.
+    problem, alignment = bsr.Problem(alpha=1 / 16, rho=0.25, delta=1.0), []
+    for seed in range(100):
+        data = problem.sample(4, seed)
+        chain = posterior(0 * data.X, data.y, 1, 1.0, sweeps=10, burn_in=0, min_effective=0, rng=seed)
+        left, _, right = np.linalg.svd(chain.samples[0])
+        alignment.append([(left[:, 0] @ factor.ravel()) ** 2 / np.sum(factor**2) for factor in (data.U, data.V)])
+        alignment.append([(right[0] @ factor.ravel()) ** 2 / np.sum(factor**2) for factor in (data.U, data.V)])
+    for column in np.array(alignment).T:
+        assert within(column, 1 / 4)  # of two random directions in four dimensions
 
 
 def test_single_precision_tokens_give_the_same_chain():
@@ -242,7 +255,7 @@ def test_error_of_the_posterior_mean_is_that_of_the_replica_prediction(d, alpha,
     problem, errors, spreads = bsr.Problem(alpha, beta, rho=0.2, delta=0.1), [], []
     for seed in range(seeds):
         data = problem.sample(d, seed)
-        result = posterior(data.X, data.y, data.U.shape[1], 0.1, sweeps=160, burn_in=40, rng=seed, min_effective=0)
+        result = posterior(data.X, data.y, data.U.shape[1], 0.1, sweeps=160, burn_in=40, min_effective=0, rng=seed)
         errors.append(bsr.mse(result.S, data.S) / (1 + 1 / result.effective_sample_size))
         spreads.append(result.spread)
     rounded = data.problem

@@ -191,7 +191,8 @@ def posterior(
             f"sweeps must leave {_BATCHES} samples or more to keep, got {sweeps} with burn_in={burn_in} and thin={thin}"
         )
     _check_memory(n, L, d, rank, kept, X.itemsize, memory_limit)
-    rng = np.random.default_rng(rng)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(rng).spawn(1)[0]  # a child, since the same integer may have drawn the teacher
     if init is None:
         V = rng.standard_normal((d, rank))
     else:
