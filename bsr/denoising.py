@@ -9,10 +9,10 @@ import numpy as np
 from numba import njit
 
 from bsr._checks import check_real, warn_convergence
-from bsr.spectrum import _nodes, check_law, hilbert, quadrature
+from bsr.spectrum import _nodes, check_law, edges, hilbert, quadrature
 from bsr.uniformisation import zeros
 
-__all__ = ["mmse", "rie", "shrink", "spectral_error"]
+__all__ = ["mmse", "rie", "shrink", "spectral_divergence", "spectral_error"]
 
 
 @njit(cache=True)
@@ -139,6 +139,11 @@ def rie(Y, rho, noise):
     ValueError
         If Y is not a finite matrix or a parameter is out of range.
 
+    Notes
+    -----
+    A singular value beyond the support's outer edges, a fluctuation that the limit does not know, is multiplied by the
+    factor of the edge. `shrink` itself rises there with infinite slope and would take noise for signal.
+
     References
     ----------
     arXiv:2410.18858, arXiv:2203.07752; book, chapter 5.
@@ -148,9 +153,55 @@ def rie(Y, rho, noise):
         raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
     if check_real("noise", noise, "non-negative") == 0.0:
         return Y.copy()
+    return _rie(Y, rho, noise)[0]
+
+
+def _rie(Y, rho, noise):
+    """The estimate and its divergence: the mean derivative of an entry with respect to the same entry of Y."""
     left, x, right = np.linalg.svd(Y, full_matrices=False)
     x = np.maximum(x, np.finfo(float).tiny ** 0.25)
-    return (left * shrink(x, Y.shape[0] / Y.shape[1], rho, noise)) @ right
+    beta = Y.shape[0] / Y.shape[1]
+    support = edges(beta, rho, noise)
+    # Just inside, since at an edge itself rounding decides on which side one is.
+    lowest, highest = support.min() * (1.0 + 1e-12), support.max() * (1.0 - 1e-12)
+
+    def f(x):
+        inside = np.clip(x, lowest, highest)
+        return shrink(inside, beta, rho, noise) * (x / inside)
+
+    step = 1e-4 * x  # the map is known to about 1e-10, its slope then to 1e-6
+    slope = (f(x + step) - f(x - step)) / (2.0 * step)
+    return (left * f(x)) @ right, spectral_divergence(x, f(x), slope, Y.shape)
+
+
+def spectral_divergence(x, f, slope, shape):
+    """Divergence per entry of a spectral denoiser at a given matrix.
+
+    Parameters
+    ----------
+    x : array_like, shape (min(L, d),)
+        Singular values of the matrix, positive.
+    f, slope : array_like, shape of x
+        The map of the singular values and its derivative there.
+    shape : tuple of int
+        Shape (L, d) of the matrix.
+
+    Returns
+    -------
+    float
+        Mean over the entries of the derivative of the denoised entry with respect to the same entry of the matrix.
+        `spectral_error` gives its limit for large matrices.
+
+    References
+    ----------
+    arXiv:1210.4139, theorem IV.3; book, chapter 9.
+    """
+    x, f, slope = np.asarray(x), np.asarray(f), np.asarray(slope)
+    squares, products = np.subtract.outer(x**2, x**2), np.subtract.outer(x * f, x * f)
+    equal = squares == 0.0  # the diagonal too
+    pairs = np.where(equal, 0.5 * (f / x + slope), products / np.where(equal, 1.0, squares))
+    total = pairs.sum() - np.trace(pairs) + slope.sum() + abs(shape[0] - shape[1]) * np.sum(f / x)
+    return float(total / (shape[0] * shape[1]))
 
 
 def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
