@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
 from bsr.denoising import _rie
@@ -60,6 +61,8 @@ class GampRie:
     history: History
 
 
+# BLAS threads wait actively after a small SVD and would keep the pass over X from its cores.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None):
     """Learn the teacher from sequences and labels by approximate message passing.
 
