@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 from tqdm import trange
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
@@ -11,6 +12,7 @@ from bsr._checks import check_integer, check_real, check_samples, warn_convergen
 __all__ = ["Posterior", "posterior"]
 
 _BATCHES = 10
+_SMALL = 1e8  # multiplications in a Gram matrix; below this a second BLAS thread costs more than it brings
 
 
 @dataclass(frozen=True)
@@ -206,14 +208,16 @@ def posterior(
     X_t = X.transpose(0, 2, 1)
     scale = 1.0 / np.sqrt(rank * d * L)
     samples, train_error = np.empty((kept, L, d)), np.empty(kept)
-    for t in trange(sweeps, disable=not progress, desc="Gibbs"):
-        U = _draw((X @ (scale * V)).reshape(n, -1), y, delta, rng).reshape(L, rank)
-        H = (X_t @ (scale * U)).reshape(n, -1)
-        V = _draw(H, y, delta, rng).reshape(d, rank)
-        k, skipped = divmod(t + 1 - burn_in, thin)
-        if k > 0 and not skipped:
-            samples[k - 1] = U @ V.T / np.sqrt(rank)
-            train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
+    threads = 1 if n * (max(d, L) * rank) ** 2 < _SMALL else None
+    with threadpool_limits(limits=threads, user_api="blas"):
+        for t in trange(sweeps, disable=not progress, desc="Gibbs"):
+            U = _draw((X @ (scale * V)).reshape(n, -1), y, delta, rng).reshape(L, rank)
+            H = (X_t @ (scale * U)).reshape(n, -1)
+            V = _draw(H, y, delta, rng).reshape(d, rank)
+            k, skipped = divmod(t + 1 - burn_in, thin)
+            if k > 0 and not skipped:
+                samples[k - 1] = U @ V.T / np.sqrt(rank)
+                train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
     spread, effective = _precision(samples)
     converged = bool(effective >= min_effective)
     if not converged:
