@@ -168,11 +168,12 @@ def test_float32_follows_float64_and_finishes_in_it(data, factors):
 def test_small_initialisation_finds_a_low_rank_teacher_with_too_wide_a_student():
     """65 samples, 23 parameters in the teacher, 80 in the student: of all that interpolate, the simple one."""
     data = bsr.Problem(alpha=0.45, beta=1.0, rho=1 / 12).sample(12, rng=0)
-    result = gradient_descent(data.X, data.y, 4, replicas=2, init_scale=[1e-4, 1.0], tol=0.0, steps=4000, rng=1)
+    scales = [1e-4, 1.0, 1.0, 1.0, 1.0, 1.0]
+    result = gradient_descent(data.X, data.y, 4, replicas=6, init_scale=scales, tol=0.0, steps=4000, rng=1)
     assert np.all(result.train_error < 1e-5)
-    small, prior = bsr.mse(result.S, data.S)
+    small, *prior = bsr.mse(result.S, data.S)
     assert small < 1e-5
-    assert prior > 1e-2
+    assert np.median(prior) > 1e-2
 
 
 def test_more_samples_than_parameters_recover_the_teacher_from_the_prior():

@@ -352,7 +352,8 @@ def _start(init, replicas, L, d, rank, init_scale, rng):
     """Factors at the start, of shapes (replicas, L, rank) and (replicas, d, rank)."""
     if init is None:
         scale = _per_replica("init_scale", init_scale, "non-negative", replicas)[:, None, None]
-        rng = np.random.default_rng(rng)
+        if not isinstance(rng, np.random.Generator):
+            rng = np.random.default_rng(rng).spawn(1)[0]  # a child, since the same integer may have drawn the teacher
         draws = [(rng.standard_normal((L, rank)), rng.standard_normal((d, rank))) for _ in range(replicas)]
         U, V = map(np.array, zip(*draws, strict=True))
         return scale * U, scale * V
