@@ -169,7 +169,7 @@ def test_small_initialisation_finds_a_low_rank_teacher_with_too_wide_a_student()
     """65 samples, 23 parameters in the teacher, 80 in the student: of all that interpolate, the simple one."""
     data = bsr.Problem(alpha=0.45, beta=1.0, rho=1 / 12).sample(12, rng=0)
     scales = [1e-4, 1.0, 1.0, 1.0, 1.0, 1.0]
-    result = gradient_descent(data.X, data.y, 4, replicas=6, init_scale=scales, tol=0.0, steps=4000, rng=1)
+    result = gradient_descent(data.X, data.y, 4, replicas=6, init_scale=scales, tol=0.0, steps=10_000, rng=1)
     assert np.all(result.train_error < 1e-5)
     small, *prior = bsr.mse(result.S, data.S)
     assert small < 1e-5
