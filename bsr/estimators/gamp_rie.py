@@ -107,15 +107,15 @@ def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0,
     -----
     Starting from S = 0 and residuals z = 0, one iteration is
 
-        z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z,                        tau = mean(z^2) / alpha,
-        R  = S + sum_mu z_mu X_mu / (alpha sqrt(dL)),        S <- RIE(R; tau),    divergence = mean of dRIE_ij / dR_ij.
+        z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z,                        noise = mean(z^2) / alpha,
+        R  = S + sum_mu z_mu X_mu / (alpha sqrt(dL)),        S <- RIE(R; noise),  divergence = mean of dS_ij / dR_ij.
 
-    The published form is the same at the fixed point, where mean(z^2) = delta + MMSE(tau), but may explode on the way
-    there. Once a fluctuation brings a singular value of R outside the support of its law, the RIE's formula, continued
-    there, multiplies it by almost 1, and an iteration by up to 1/alpha + 2/sqrt(alpha). `bsr.denoising.rie` multiplies
-    it by the factor of the edge, which is below 1 and for large tau of order 1/tau, so the estimate stays bounded
-    whatever the data. That the noise is measured, and that the divergence is the one of the map and the matrix at hand
-    and not its limit MMSE(tau)/tau, lets small systems converge; for d >= 100 it hardly matters (book, chapter 9).
+    The published form is the same at the fixed point, where mean(z^2) = delta + MMSE(noise). On the way there such
+    iterations may explode: once a fluctuation brings a singular value of R outside the support of its law, the RIE's
+    formula, continued there, multiplies it by almost 1. `bsr.denoising.rie` multiplies it by the factor of the edge,
+    which is below 1 and for large noise of order 1/noise, and larger residuals mean more noise here: the estimate stays
+    bounded whatever the data. That the divergence is the one of the map and the matrix at hand, and not its limit
+    MMSE(noise)/noise, lets small systems converge; for d >= 100 it hardly matters (book, chapter 9).
 
     References
     ----------
