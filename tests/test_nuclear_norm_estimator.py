@@ -1,0 +1,332 @@
+"""The nuclear-norm estimator: its certificate computed anew, optimality, closed forms, symmetries, unusual data."""
+
+import sys
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+import bsr
+from bsr.estimators import nuclear_norm
+from bsr.estimators._constraints import largest_eigenvalue, least_norm
+
+METHODS = ["douglas-rachford", "primal-dual"]
+
+
+def rows(X):
+    """The matrix A of the model, y = A vec(S), in float64."""
+    return X.reshape(len(X), -1).astype(np.float64) / np.sqrt(X[0].size)
+
+
+def nuclear(S):
+    return np.linalg.svd(S, compute_uv=False).sum()
+
+
+def operator(S):
+    return np.linalg.svd(S, compute_uv=False)[0]
+
+
+def certified_gap(X, y, result, lam=0.0):
+    """Relative distance between the primal and the dual value, after a check that both points are feasible."""
+    A, p = rows(X), result.dual
+    assert p.shape == y.shape
+    assert operator((A.T @ p).reshape(X.shape[1:])) <= 1.0 + 1e-12
+    residual = y - A @ result.S.ravel()
+    if lam == 0.0:
+        assert np.linalg.norm(residual) <= 1e-8 * np.linalg.norm(y)
+        return 1.0 - p @ y / nuclear(result.S)
+    value = residual @ residual / 2 + lam * nuclear(result.S)
+    return 1.0 - (lam * p @ y - lam**2 * p @ p / 2) / value
+
+
+def consistent(rng, n, L, d, rank=2, dtype=np.float64):
+    S = rng.standard_normal((L, rank)) @ rng.standard_normal((rank, d))
+    X = rng.standard_normal((n, L, d)).astype(dtype)
+    return X, rows(X) @ S.ravel(), S
+
+
+# Interpolation
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("alpha", "beta", "rho", "delta"),
+    [(0.45, 1.0, 0.2, 0.0), (0.1, 1.0, 0.2, 0.0), (0.3, 0.4, 0.5, 0.1), (0.3, 3.0, 0.2, 0.0), (0.8, 1.0, 0.5, 0.2)],
+)
+def test_the_certificate_holds(method, dtype, alpha, beta, rho, delta):
+    data = bsr.Problem(alpha, beta, rho, delta).sample(14, rng=1, dtype=dtype)
+    for tol in (1e-3, 1e-7):
+        result = nuclear_norm(data.X, data.y, tol=tol, method=method)
+        assert result.converged
+        assert result.method == method
+        assert certified_gap(data.X, data.y, result) == pytest.approx(result.gap, abs=1e-12)
+        assert 0.0 <= result.gap <= tol
+
+
+def test_both_methods_find_the_same_minimum():
+    data = bsr.Problem(0.4, 1.5, 0.3).sample(14, rng=2)
+    first, second = (nuclear_norm(data.X, data.y, tol=1e-11, method=method) for method in METHODS)
+    np.testing.assert_allclose(first.S, second.S, atol=1e-5)
+    assert nuclear(first.S) == pytest.approx(nuclear(second.S), rel=2e-11)
+
+
+def test_the_dual_matrix_is_a_subgradient():
+    # ||S||_* has subgradients U V^T + M with S = U sigma V^T, U^T M = 0, M V = 0 and ||M||_op <= 1.
+    data = bsr.Problem(0.45, 1.0, 0.2).sample(16, rng=3)
+    result = nuclear_norm(data.X, data.y, tol=1e-11)
+    W = (rows(data.X).T @ result.dual).reshape(data.S.shape)
+    U, sigma, Vt = np.linalg.svd(result.S)
+    rank = np.count_nonzero(sigma > 1e-4 * sigma[0])
+    assert 0 < rank < 16
+    np.testing.assert_allclose(U[:, :rank].T @ W, Vt[:rank], atol=1e-4)
+    np.testing.assert_allclose(W @ Vt[:rank].T, U[:, :rank], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_feasible_neighbour_has_a_smaller_norm(method):
+    rng = np.random.default_rng(4)
+    X, y, S = consistent(rng, 30, 8, 9, rank=5)
+    result = nuclear_norm(X, y, method=method)
+    assert nuclear(result.S) < nuclear(S)
+    null = np.linalg.svd(rows(X))[2][30:]
+    for size in (1e-3, 1e-1, 1.0):
+        for _ in range(20):
+            step = (rng.standard_normal(len(null)) @ null).reshape(8, 9)
+            assert nuclear(result.S + size * step) > nuclear(result.S)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(3))
+def test_one_sample_is_learned_along_its_largest_singular_vectors(method, seed):
+    X = np.random.default_rng(seed).standard_normal((1, 7, 11))
+    u, sigma, vt = np.linalg.svd(X[0])
+    result = nuclear_norm(X, [-1.7], tol=1e-10, method=method)
+    np.testing.assert_allclose(result.S, -1.7 * np.sqrt(77) / sigma[0] * np.outer(u[:, 0], vt[0]), atol=1e-4)
+    assert nuclear(result.S) == pytest.approx(1.7 * np.sqrt(77) / sigma[0], rel=2e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_teacher_is_recovered_above_the_threshold(method):
+    # The threshold at beta = 1, rho = 0.2 is 0.5717.
+    data = bsr.Problem(0.7, 1.0, 0.2).sample(30, rng=5)
+    result = nuclear_norm(data.X, data.y, tol=1e-8, method=method)
+    assert bsr.mse(result.S, data.S) < 1e-8
+    below = bsr.Problem(0.45, 1.0, 0.2).sample(30, rng=5)
+    result = nuclear_norm(below.X, below.y, method=method)
+    assert bsr.mse(result.S, below.S) > 0.02
+    assert nuclear(result.S) < nuclear(below.S)
+
+
+def test_diagonal_sequences_give_basis_pursuit():
+    # If the X_mu span diagonal matrices only, the best S is diagonal: the linear program of least l1 norm.
+    rng = np.random.default_rng(6)
+    weights = rng.standard_normal((4, 9))
+    X = np.zeros((4, 9, 9))
+    X[:, np.arange(9), np.arange(9)] = weights
+    y = rng.standard_normal(4)
+    program = linprog(np.ones(18), A_eq=np.hstack([weights, -weights]) / 9, b_eq=y)
+    result = nuclear_norm(X, y, tol=1e-8)
+    assert nuclear(result.S) == pytest.approx(program.fun, rel=2e-8)
+    np.testing.assert_allclose(result.S, np.diag(program.x[:9] - program.x[9:]), atol=1e-5)
+
+
+# Symmetries
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3])
+@pytest.mark.parametrize("method", [None, "primal-dual"])
+def test_symmetries(lam, method):
+    rng = np.random.default_rng(7)
+    X, y, _ = consistent(rng, 25, 7, 10)
+
+    def learn(X, y, lam):
+        return nuclear_norm(X, y, lam, tol=1e-10, method=method).S
+
+    S = learn(X, y, lam)
+    np.testing.assert_allclose(learn(X.transpose(0, 2, 1), y, lam), S.T, atol=1e-3)
+    np.testing.assert_allclose(learn(X, 5.0 * y, 5.0 * lam), 5.0 * S, atol=1e-3)
+    np.testing.assert_allclose(learn(1e-4 * X, y, 1e-4 * lam), 1e4 * S, rtol=1e-3, atol=10)
+    P, Q = (np.linalg.qr(rng.standard_normal((k, k)))[0] for k in (7, 10))
+    np.testing.assert_allclose(learn(P @ X @ Q, y, lam), P @ S @ Q, atol=1e-3)
+    order = rng.permutation(25)
+    np.testing.assert_allclose(learn(X[order], y[order], lam), S, atol=1e-3)
+
+
+def test_any_real_type_and_memory_order():
+    rng = np.random.default_rng(8)
+    X = rng.integers(-3, 4, (20, 6, 8))
+    y = rng.standard_normal(20)
+    expected = nuclear_norm(X.astype(float), y, tol=1e-9)
+    for other in (X, X.astype(np.float32), np.asfortranarray(X, dtype=float), X.tolist()):
+        np.testing.assert_allclose(nuclear_norm(other, y, tol=1e-9).S, expected.S, atol=1e-6)
+    assert expected.S.dtype == expected.dual.dtype == np.float64
+
+
+# The penalised problem
+
+
+def soft_threshold(R, theta):
+    u, s, vt = np.linalg.svd(R, full_matrices=False)
+    return (u * np.maximum(s - theta, 0.0)) @ vt
+
+
+@pytest.mark.parametrize("lam", [1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("n", [20, 40, 90])
+def test_penalised_minimum_is_a_fixed_point_of_proximal_gradient(lam, n):
+    rng = np.random.default_rng(9)
+    X, y, _ = consistent(rng, n, 6, 8)
+    y += 0.3 * rng.standard_normal(n)
+    result = nuclear_norm(X, y, lam, tol=1e-10)
+    assert result.converged
+    assert result.method == "primal-dual"
+    assert certified_gap(X, y, result, lam) == pytest.approx(result.gap, abs=1e-12)
+    A = rows(X)
+    step = 1.0 / np.linalg.norm(A, 2) ** 2
+    R = result.S + step * (A.T @ (y - A @ result.S.ravel())).reshape(6, 8)
+    np.testing.assert_allclose(soft_threshold(R, step * lam), result.S, atol=2e-4)
+
+
+def test_penalised_minimum_against_proximal_gradient_run_to_its_end():
+    rng = np.random.default_rng(10)
+    X, y, _ = consistent(rng, 20, 5, 6)
+    y += 0.3 * rng.standard_normal(20)
+    A, lam = rows(X), 0.2
+    step = 1.0 / np.linalg.norm(A, 2) ** 2
+    S = np.zeros((5, 6))
+    for _ in range(4000):
+        S = soft_threshold(S + step * (A.T @ (y - A @ S.ravel())).reshape(5, 6), step * lam)
+    result = nuclear_norm(X, y, lam, tol=1e-12)
+    np.testing.assert_allclose(result.S, S, atol=1e-5)
+    np.testing.assert_allclose(result.dual, (y - A @ S.ravel()) / lam, atol=1e-5)
+
+
+def test_small_penalty_leads_to_interpolation_and_a_large_one_to_zero():
+    data = bsr.Problem(0.4, 1.0, 0.2).sample(12, rng=11)
+    limit = nuclear_norm(data.X, data.y, tol=1e-9)
+    errors = [np.linalg.norm(nuclear_norm(data.X, data.y, lam, tol=1e-9).S - limit.S) for lam in (1e-2, 1e-3, 1e-4)]
+    assert errors[0] > 5 * errors[1] > 25 * errors[2]
+    top = operator((rows(data.X).T @ data.y).reshape(data.S.shape))
+    zero = nuclear_norm(data.X, data.y, 1.0001 * top)
+    assert not zero.S.any()
+    assert zero.gap == 0.0
+    assert operator((rows(data.X).T @ zero.dual).reshape(data.S.shape)) <= 1.0
+    assert nuclear_norm(data.X, data.y, 0.999 * top).S.any()
+
+
+# The parts
+
+
+@pytest.mark.parametrize(("L", "d"), [(5, 5), (4, 7)])
+def test_divergence_of_the_soft_threshold(L, d):
+    divergence = sys.modules["bsr.estimators.nuclear_norm"]._divergence
+    R = np.random.default_rng(19).standard_normal((L, d))
+    sigma = np.linalg.svd(R, compute_uv=False)
+    for theta in (0.5 * sigma[-1], (sigma[1] + sigma[2]) / 2, 1.1 * sigma[0]):
+        total = 0.0
+        for step in 1e-6 * np.eye(R.size).reshape(-1, L, d):
+            total += np.sum(step * (soft_threshold(R + step, theta) - soft_threshold(R - step, theta))) / 2e-12
+        assert divergence(sigma, theta, max(L, d)) == pytest.approx(total, abs=1e-6)
+
+
+def test_conjugate_gradients_end_after_as_many_steps_as_constraints():
+    X, y, _ = consistent(np.random.default_rng(20), 9, 6, 8, dtype=np.float32)
+    S = least_norm(X, y, 0.0, steps=9)
+    np.testing.assert_allclose(S.ravel(), np.linalg.pinv(rows(X)) @ y, rtol=0, atol=1e-9 * np.abs(S).max())
+
+
+def test_largest_eigenvalue_is_close_from_below():
+    data = bsr.Problem(0.5, 2.0, 0.2).sample(15, rng=21)
+    A = rows(data.X)
+    exact = np.linalg.norm(A, 2) ** 2
+    assert 0.97 * exact < largest_eigenvalue(data.X, (A.T @ data.y).reshape(data.S.shape)) < (1 + 1e-12) * exact
+
+
+# Unusual data
+
+
+@pytest.mark.parametrize("n", [48, 49, 130])
+def test_with_enough_exact_labels_every_teacher_is_found(n):
+    X, y, S = consistent(np.random.default_rng(12), n, 6, 8, rank=6)
+    result = nuclear_norm(X, y)
+    np.testing.assert_allclose(result.S, S, atol=1e-8)
+    assert certified_gap(X, y, result) <= 1e-6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_repeated_samples_change_nothing(method):
+    X, y, _ = consistent(np.random.default_rng(13), 20, 6, 8)
+    once = nuclear_norm(X, y, tol=1e-8, method=method)
+    again = np.r_[:20, :7]
+    twice = nuclear_norm(X[again], y[again], tol=1e-8, method=method)
+    np.testing.assert_allclose(twice.S, once.S, atol=1e-3)
+    assert certified_gap(X[again], y[again], twice) <= 1e-8
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_contradictory_labels_are_an_error(method):
+    rng = np.random.default_rng(14)
+    X, y, _ = consistent(rng, 60, 6, 8)
+    with pytest.raises(ValueError, match=r"inconsistent.*lam > 0"):
+        nuclear_norm(X, y + 0.1 * rng.standard_normal(60), method=method)
+    again = np.r_[:20, :7]
+    bad = y[again]
+    bad[23] += 1e-3
+    with pytest.raises(ValueError, match="inconsistent"):
+        nuclear_norm(X[again], bad, method=method)
+    assert nuclear_norm(X[again], bad, 0.1).converged
+    with pytest.raises(ValueError, match="inconsistent"):
+        nuclear_norm(np.zeros((3, 4, 5)), np.ones(3), method=method)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+def test_zero_labels_give_zero(lam):
+    result = nuclear_norm(np.random.default_rng(15).standard_normal((5, 4, 3)), np.zeros(5), lam)
+    assert result.converged
+    assert not result.S.any()
+    assert not result.dual.any()
+
+
+@pytest.mark.parametrize(("L", "d"), [(1, 30), (30, 1)])
+def test_for_vectors_it_is_the_least_euclidean_norm(L, d):
+    X, y, _ = consistent(np.random.default_rng(16), 12, L, d, rank=1)
+    result = nuclear_norm(X, y, tol=1e-10)
+    np.testing.assert_allclose(result.S.ravel(), np.linalg.pinv(rows(X)) @ y, atol=1e-9)
+
+
+@pytest.mark.parametrize(("lam", "method"), [(0.0, "douglas-rachford"), (0.0, "primal-dual"), (0.3, None)])
+def test_too_few_iterations_give_a_warning_and_a_true_certificate(lam, method):
+    data = bsr.Problem(0.4, 1.0, 0.2).sample(15, rng=17)
+    with pytest.warns(bsr.ConvergenceWarning, match="gap"):
+        result = nuclear_norm(data.X, data.y, lam, method=method, iterations=17)
+    assert not result.converged
+    assert result.iterations == 17
+    assert 1e-6 < result.gap < 1.0
+    assert certified_gap(data.X, data.y, result, lam) == pytest.approx(result.gap, abs=1e-12)
+
+
+def test_the_method_is_chosen_by_size(monkeypatch):
+    data = bsr.Problem(0.4, 1.0, 0.2).sample(10, rng=18)
+    assert nuclear_norm(data.X, data.y).method == "douglas-rachford"
+    assert nuclear_norm(data.X, data.y, 0.1).method == "primal-dual"
+    monkeypatch.setattr(sys.modules["bsr.estimators.nuclear_norm"], "_MEMORY", 1000)
+    assert nuclear_norm(data.X, data.y).method == "primal-dual"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.ones(4)}, "y must have shape"),
+        ({"X": np.full((3, 4, 5), np.nan)}, "X must be finite"),
+        ({"lam": -0.1}, "lam must be zero or positive"),
+        ({"lam": [0.1, 0.2]}, "lam and tol must be single numbers"),
+        ({"tol": 0.0}, "tol must be positive"),
+        ({"method": "simplex"}, "method must be None or one of 'douglas-rachford', 'primal-dual', got 'simplex'"),
+        ({"method": "douglas-rachford", "lam": 0.1}, "needs lam=0"),
+        ({"iterations": 0}, "iterations must be an integer >= 1"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = {"X": np.ones((3, 4, 5)), "y": np.ones(3)} | change
+    with pytest.raises(ValueError, match=message):
+        nuclear_norm(**arguments)
