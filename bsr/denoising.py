@@ -194,7 +194,7 @@ def spectral_divergence(x, f, slope, shape):
 
     References
     ----------
-    arXiv:1210.4139, theorem IV.3; book, chapter 9.
+    arXiv:1210.4139; book, chapter 5.
     """
     x, f, slope = np.asarray(x), np.asarray(f), np.asarray(slope)
     squares, products = np.subtract.outer(x**2, x**2), np.subtract.outer(x * f, x * f)
