@@ -1,0 +1,96 @@
+"""A step of 64 replicas against torch, one replica at a time, and against the speed of sgemm.
+
+    python tests/benchmarks/bench_gradient_descent.py [d] [alpha]
+
+Needs torch (pip install torch). Goals: at least 18 times (d = 50) and 10 times (d = 100) the loop over replicas, per
+replica and step, and at least 70 % of sgemm. Of a step only the operations of its two large products are counted,
+4 n dL a replica. The loop is written twice: predictions as the model has them, by einsum, and as one matrix-vector
+product, the fastest form. It waits for memory and the batch for arithmetic, so the ratio is largest where X is larger
+than the caches. All calls are short: on a busy machine the best times are still those of an idle one.
+"""
+
+import importlib
+import sys
+from os import environ
+
+import numpy as np
+import torch
+from _timing import interleaved
+
+import bsr
+
+gd = importlib.import_module("bsr.estimators.gradient_descent")  # the function of that name hides the module
+REPLICAS = 64
+SIDE = 1024  # of the square matrices whose product is the peak
+
+
+def torch_step(data, rank, lr, by_einsum):
+    """One step of one replica, with autograd and the optimiser, all in float32."""
+    n, L, d = data.X.shape
+    X = torch.from_numpy(data.X)
+    rows = X.reshape(n, L * d)
+    y = torch.from_numpy(data.y.astype(np.float32))
+    U, V = (torch.randn(side, rank, requires_grad=True) for side in (L, d))
+    optimiser = torch.optim.SGD([U, V], lr=lr)
+
+    def step():
+        optimiser.zero_grad()
+        S = U @ V.T / rank**0.5
+        prediction = torch.einsum("nld,ld->n", X, S) if by_einsum else rows @ S.reshape(-1)
+        loss = torch.sum((prediction / (d * L) ** 0.5 - y) ** 2) / 4
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def batch_step(data, rank, lr):
+    """One step of all replicas, as `gradient_descent` does it."""
+    n, L, d = data.X.shape
+    unit = (rank * d * L) ** 0.25
+    rng = np.random.default_rng(0)
+    U, V = (rng.standard_normal((REPLICAS, side, rank)) / unit for side in (L, d))
+    rate, keep, errors = np.full(REPLICAS, lr / (2 * unit**2)), np.ones(REPLICAS), np.zeros(REPLICAS)
+    samples = {np.float32: data.X.reshape(n, L * d)}
+    teams = gd._regroup(samples, data.y, np.zeros(REPLICAS, dtype=int), U, V, rate, keep)
+
+    def step():
+        gd._residuals(teams, errors)
+        gd._step(teams)
+
+    return step
+
+
+def bench(d, alpha, rounds):
+    data = bsr.Problem(alpha=alpha, beta=1.0, rho=0.2).sample(d, rng=0)
+    rank, n = data.U.shape[1], len(data.y)
+    A, B, C = (np.random.default_rng(1).standard_normal((SIDE, SIDE), dtype=np.float32) for _ in range(3))
+    calls = {
+        "batch": batch_step(data, rank, 0.1),
+        "einsum": torch_step(data, rank, 0.1, by_einsum=True),
+        "product": torch_step(data, rank, 0.1, by_einsum=False),
+        "sgemm": lambda: np.matmul(A, B, out=C),
+    }
+    seconds = interleaved(calls, rounds, burst=10)
+    print(f"\nd = L = {d}, alpha = {alpha}: n = {n}, X of {data.X.nbytes / 1e6:.0f} MB in float32")
+    for name, pick in (("best", np.min), ("median", np.median)):
+        step = pick(seconds["batch"])
+        peak = 2 * SIDE**3 / pick(seconds["sgemm"])
+        loops = {form: pick(seconds[form]) for form in ("einsum", "product")}
+        ratios = [f"{form} {1e3 * t:6.2f} ms, ratio {REPLICAS * t / step:5.1f}" for form, t in loops.items()]
+        share = 4 * n * d * d * REPLICAS / step / peak
+        print(
+            f"{name:6} {1e3 * step:7.2f} ms, {share:4.0%} of sgemm at {peak / 1e9:.0f} Gflop/s; torch:",
+            "; ".join(ratios),
+        )
+
+
+if __name__ == "__main__":
+    chosen = {name: value for name, value in environ.items() if name.startswith(("OPENBLAS_", "OMP_NUM"))}
+    print(f"torch {torch.__version__} on {torch.get_num_threads()} threads, numpy {np.__version__}, {chosen}")
+    if len(sys.argv) > 1:
+        bench(int(sys.argv[1]), float(sys.argv[2]), 20)
+    else:
+        bench(50, 0.25, 20)
+        bench(50, 0.45, 20)
+        bench(100, 0.25, 10)
