@@ -241,6 +241,8 @@ def gradient_descent(
             interrupted = True
             _collect(teams, U, V, done)
             _residuals(teams, errors)
+            diverged |= ~(errors <= roof)
+            errors[diverged] = np.inf
             history.append(_observe(done, U, V, errors, diverged, teacher))
 
     U, V = unit * U, unit * V
