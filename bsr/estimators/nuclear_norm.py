@@ -20,7 +20,7 @@ from bsr.sensing import adjoint, forward, fused
 
 __all__ = ["NuclearNorm", "nuclear_norm"]
 
-_DIRECT = 400  # largest min(n, dL) |1 - sqrt(n/(dL))| at which the orthonormal basis pays: its cost over passes saved
+_DIRECT = 400  # largest n (1 - sqrt(n/(dL)))^(1/2) at which an orthonormal basis pays: its cost over passes saved
 _MEMORY = 4e9  # bytes, for the basis and the Gram matrix
 _RELAXATION = 1.8
 _ADAPT = (5, 10, 20, 40, 80, 160, 320)  # iterations that change the step: finitely many, so convergence is not at stake
@@ -125,7 +125,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     iterations = check_integer("iterations", iterations, 1)
     n, D, scale = len(y), X[0].size, 1.0 / np.sqrt(X[0].size)
     if method is None:
-        pays = n >= D or n * (1.0 - np.sqrt(n / D)) <= _DIRECT
+        pays = n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT
         direct = lam == 0.0 and pays and 8 * n * D + 8 * min(n, D) ** 2 <= _MEMORY
         method = "douglas-rachford" if direct else "primal-dual"
     if method not in _METHODS:
@@ -166,13 +166,13 @@ def _iterate(B, target, unit, eta, lam, tol, method, certificate, iterations, pr
     share = method.share * min(1.0, 2.0 * np.sqrt(n / D))
     S, q = np.zeros(shape), target * (D / n)
     W = unit * adjoint(B, q)  # A^T q throughout
-    sigma = np.linalg.svd(W, compute_uv=False)
+    sigma = linalg.svdvals(W)
     theta = _threshold(sigma, np.zeros_like(sigma), 1e-3 * sigma[0], sigma[0], n, longer, penalty)
     gamma, gate = share * theta, tol
     with trange(iterations, disable=not progress) as bar:
         for t in bar:
-            left, sigma, right = np.linalg.svd(S + W, full_matrices=False)
             if t in _ADAPT:
+                sigma = linalg.svdvals(S + W)
                 kept, cut = np.maximum(sigma - gamma, 0.0), np.minimum(sigma, gamma) / gamma
                 theta = _threshold(kept, cut, 0.1 * theta, 10.0 * theta, n, longer, penalty)
                 balance = linalg.norm(kept) / linalg.norm(cut)
@@ -180,9 +180,7 @@ def _iterate(B, target, unit, eta, lam, tol, method, certificate, iterations, pr
                     np.clip(share * theta, method.least * balance, method.most * balance) if balance else share * theta
                 )
                 gamma, W, q = goal, goal / gamma * W, goal / gamma * q
-                left, sigma, right = np.linalg.svd(S + W, full_matrices=False)
-            rank = np.count_nonzero(sigma > gamma)
-            S_new = (left[:, :rank] * (sigma[:rank] - gamma)) @ right[:rank]
+            S_new = _soft_threshold(S + W, gamma)
             residual, G = fused(B, unit * (2.0 * S_new - S), target, 1.0)
             damping = 1.0 / (1.0 + lam / (eta * gamma))
             W_new, q_new = damping * (W + (unit / eta) * G), damping * (q + residual / eta)
@@ -200,6 +198,16 @@ def _iterate(B, target, unit, eta, lam, tol, method, certificate, iterations, pr
             S += _RELAXATION * (S_new - S)
             W += _RELAXATION * (W_new - W)
             q += _RELAXATION * (q_new - q)
+
+
+def _soft_threshold(R, gamma):
+    """Singular values lowered by gamma, to no less than 0, from the eigenvalues of the smaller Gram matrix."""
+    if len(R) > len(R.T):
+        return _soft_threshold(R.T, gamma).T
+    squares, left = np.linalg.eigh(R @ R.T)
+    kept = np.searchsorted(squares, gamma**2, side="right")
+    left = left[:, kept:]
+    return (left * (1.0 - gamma / np.sqrt(squares[kept:]))) @ (left.T @ R)
 
 
 @njit(cache=True)
