@@ -14,8 +14,8 @@ import numpy as np
 
 import bsr
 
-SIZES = {10: 400, 15: 300, 20: 200, 30: 100, 40: 40}  # d: number of data sets
-POINTS = [(0.5, 1.0, SIZES), (0.8, 1.0, SIZES), (0.5, 2.0, {10: 300, 15: 100, 20: 60})]
+SIZES = {10: 400, 15: 300, 20: 400, 30: 250, 40: 100}  # d: number of data sets
+POINTS = [(0.5, 1.0, SIZES), (0.8, 1.0, SIZES), (0.5, 2.0, {10: 300, 15: 200, 20: 100})]
 
 
 def measure(problem, d, sets, entropy):
@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("alpha beta  d  sets  theory   error of mean    half of a sample  spread           samples  seconds")
+    print("alpha beta  d  sets  theory   error of mean      half of a sample   spread              samples  seconds")
     for alpha, beta, sizes in POINTS:
         fit = []
         for d, sets in sizes.items():
@@ -45,7 +45,7 @@ def main():
             p, rows = measure(problem, d, max(2, round(arguments.scale * sets)), arguments.seed)
             theory = bsr.theory.bayes.mmse(p.alpha, p.beta, p.rho, p.delta)
             mean, error = rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
-            columns = "  ".join(f"{m:.4f} ± {e:.4f}" for m, e in zip(mean[:3], error[:3], strict=True))
+            columns = "  ".join(f"{m:.5f} ± {e:.5f}" for m, e in zip(mean[:3], error[:3], strict=True))
             line = f"{alpha:5} {beta:4} {d:2} {len(rows):5}  {theory:.5f}  {columns} {mean[3]:8.0f}"
             print(f"{line} {perf_counter() - start:8.0f}", flush=True)
             fit.append((1 / d**2, mean[2] / theory, theory / error[2]))
