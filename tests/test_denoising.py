@@ -40,7 +40,9 @@ def test_mmse_is_concave_increasing_and_below_linear_denoising():
 
 def test_mmse_has_the_right_ends():
     assert denoising.mmse(0.0) == 0.0
-    assert denoising.mmse(1e7, 2.0, 0.3) == pytest.approx(1, abs=1e-6)
+    for beta, rho in [(1.0, 0.2), (2.0, 0.3), (0.01, 2.0)]:
+        noise = np.logspace(7, 300, 200)
+        assert abs(denoising.mmse(noise, beta, rho) - (1.0 - 1.0 / noise)).max() <= 1e-12
     for beta, rho in [(1.0, 0.2), (3.0, 0.5), (0.2, 0.7)]:
         slope = denoising.mmse(1e-9, beta, rho) / 1e-9
         assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
