@@ -16,17 +16,13 @@ __all__ = ["mmse", "rie", "shrink", "spectral_divergence", "spectral_error"]
 
 
 @njit(cache=True)
-def _mmse(noise, b, rho, tol):
-    """MMSE at one point and whether it converged.
+def _mmse_positive(noise, b, rho, tol):
+    """MMSE at one point and whether it converged, for noise that is neither enormous nor tiny.
 
     Two expressions are summed over the same nodes. 1 - E f^2 is the accurate one for large noise, where
     noise * (1 - ...) would amplify rounding; the latter is the accurate one for small noise, where MMSE is small. They
     agree (Nishimori) if the quadrature is right, which is the last check.
     """
-    if noise == 0.0:
-        return 0.0, True
-    if noise > 1e12:  # f would be lost in rounding; linear denoising's error is right up to O(1 / noise^3)
-        return noise / (1.0 + noise), True
     nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
     cubes, overlap = 0.0, 0.0
     for i in range(nodes.shape[0]):
@@ -40,6 +36,19 @@ def _mmse(noise, b, rho, tol):
     large = 1.0 - overlap
     agreed = abs(small - large) <= 100.0 * tol + 1e-13 * noise
     return (small if noise <= 1.0 else large), converged and agreed
+
+
+@njit(cache=True)
+def _mmse(noise, b, rho, tol):
+    """MMSE at one point and whether it converged, for any noise."""
+    if noise == 0.0:
+        return 0.0, True
+    if noise > 1e12:  # f would be lost in rounding; linear denoising's error is right up to O(1 / noise^3)
+        return noise / (1.0 + noise), True
+    if noise < 1e-30:  # powers of it would underflow; the error is linear in the noise there
+        slope, converged = _mmse_positive(1e-30, b, rho, tol)
+        return noise * (1e30 * slope), converged
+    return _mmse_positive(noise, b, rho, tol)
 
 
 @njit(cache=True)

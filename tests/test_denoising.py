@@ -44,8 +44,9 @@ def test_mmse_has_the_right_ends():
         noise = np.logspace(7, 300, 200)
         assert abs(denoising.mmse(noise, beta, rho) - (1.0 - 1.0 / noise)).max() <= 1e-12
     for beta, rho in [(1.0, 0.2), (3.0, 0.5), (0.2, 0.7)]:
-        slope = denoising.mmse(1e-9, beta, rho) / 1e-9
-        assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
+        for noise in (1e-9, 1e-99, 1e-101, 1e-300):
+            slope = denoising.mmse(noise, beta, rho) / noise
+            assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
 
 
 def test_mmse_of_a_full_rank_teacher_tends_to_linear_denoising():
