@@ -43,7 +43,8 @@ def _mmse(noise, b, rho, tol):
     """MMSE at one point and whether it converged, for any noise."""
     if noise == 0.0:
         return 0.0, True
-    if noise > 1e12:  # f would be lost in rounding; linear denoising's error is right up to O(1 / noise^3)
+    # f would be lost in rounding. Linear denoising's error is larger by b / (rho^2 noise^3), to leading order.
+    if b < 1e-16 * (rho * noise) ** 2 * noise:
         return noise / (1.0 + noise), True
     if noise < 1e-30:  # powers of it would underflow; the error is linear in the noise there
         slope, converged = _mmse_positive(1e-30, b, rho, tol)

@@ -41,8 +41,12 @@ def test_mmse_is_concave_increasing_and_below_linear_denoising():
 def test_mmse_has_the_right_ends():
     assert denoising.mmse(0.0) == 0.0
     for beta, rho in [(1.0, 0.2), (2.0, 0.3), (0.01, 2.0)]:
-        noise = np.logspace(7, 300, 200)
-        assert abs(denoising.mmse(noise, beta, rho) - (1.0 - 1.0 / noise)).max() <= 1e-12
+        noise = np.concatenate([np.logspace(4, 13, 1000), np.logspace(14, 300, 200)])
+        linear = noise / (1.0 + noise)
+        low_rank = max(beta, 1 / beta) / (rho**2 * noise**2) / noise
+        assert denoising.mmse(noise, beta, rho) == pytest.approx(
+            linear - low_rank, rel=0, abs=1e-13 + 0.01 * low_rank[0]
+        )
     for beta, rho in [(1.0, 0.2), (3.0, 0.5), (0.2, 0.7)]:
         for noise in (1e-9, 1e-99, 1e-101, 1e-300):
             slope = denoising.mmse(noise, beta, rho) / noise
