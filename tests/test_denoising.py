@@ -43,7 +43,7 @@ def test_mmse_has_the_right_ends():
     for beta, rho in [(1.0, 0.2), (2.0, 0.3), (0.01, 2.0)]:
         noise = np.concatenate([np.logspace(4, 13, 1000), np.logspace(14, 300, 200)])
         linear = noise / (1.0 + noise)
-        low_rank = max(beta, 1 / beta) / (rho**2 * noise**2) / noise
+        low_rank = max(beta, 1 / beta) / rho**2 / noise / noise / noise
         assert denoising.mmse(noise, beta, rho) == pytest.approx(
             linear - low_rank, rel=0, abs=1e-13 + 0.01 * low_rank[0]
         )
