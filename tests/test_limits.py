@@ -95,6 +95,50 @@ def test_long_sequences_without_noise(rho):
     np.testing.assert_allclose(limits.long_sequence_mmse(alpha, rho), expected, rtol=0, atol=1e-15)
 
 
+# Extreme values
+
+TINY, HUGE = 1e-300, 1e300
+EXTREMES = [5e-324, TINY, 1e-20, 0.3, 1.0, 2.0, 1e20, HUGE, 1.7e308]
+
+
+def test_extreme_arguments_give_errors_between_zero_and_one_in_the_right_order():
+    # Denormal to overflowing, in every combination; a warning of numpy is an error here.
+    alpha = np.array(EXTREMES)[:, None, None]
+    other = np.array(EXTREMES)[:, None]
+    delta = np.array([0.0, *EXTREMES])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        low_rank = limits.low_rank_mmse(alpha, other, delta)
+        long_sequence = limits.long_sequence_mmse(alpha, other, delta)
+        assert np.all(limits.weak_recovery(other, delta[:-1]) > 0)
+        assert np.all(np.isfinite(limits.strong_recovery(other, delta[1:])))
+    for error in (low_rank, long_sequence):
+        assert np.all((error >= 0) & (error <= 1))
+        assert np.all(np.diff(error, axis=0) <= 1e-12)  # more samples
+        assert np.all(np.diff(error, axis=2) >= -1e-12)  # more noise
+
+
+def test_errors_of_tiny_noise_keep_their_digits():
+    # Above as many samples as parameters the error is that of least squares, delta / (alpha_bar - 1) in low rank and
+    # delta e / (alpha - e), e = min(1, rho), for long sequences, up to a relative correction of order delta.
+    for delta in (1e-14, 1e-20, 1e-100, 1e-250, 1e-300):
+        for ratio in (1.5, 3.0, 1e5):
+            for beta in (1.0, 30.0, 1e100):
+                assert limits.low_rank_mmse(ratio, beta, delta) == pytest.approx(delta / (ratio - 1), rel=1e-11)
+            for rho in (1e-30, 0.2, 0.999, 5.0, 1e200):
+                e = min(rho, 1.0)
+                expected = delta * e / (e * ratio - e)
+                assert limits.long_sequence_mmse(e * ratio, rho, delta) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1e-9, 0.1, 3.0])
+def test_long_sequences_of_extreme_rank(delta):
+    # Many directions: the short side's covariance is trivial and ridge is optimal.
+    alpha = np.array([0.1, 0.7, 1.0, 1.6, 50.0])
+    np.testing.assert_allclose(
+        limits.long_sequence_mmse(alpha, 1e200, delta), bsr.theory.ridge.mse(alpha, delta), rtol=1e-9, atol=1e-15
+    )
+
+
 # Strong recovery
 
 

@@ -6,12 +6,19 @@ from scipy.optimize.elementwise import find_root
 
 from bsr._checks import check_real
 
+SMALLEST = 1e-300  # of the variables that are solved for by their logarithm
+
 __all__ = ["long_sequence_mmse", "low_rank_mmse", "strong_recovery", "weak_recovery"]
 
 
 @njit(cache=True)
 def _strong_recovery(b, rho):
     return rho * (1.0 + b - rho) / b if rho < 1.0 else 1.0
+
+
+def _short_over_long(ratio):
+    """min(ratio, 1/ratio), without overflow."""
+    return np.minimum(ratio, 1.0 / np.maximum(ratio, 1.0))
 
 
 def strong_recovery(beta=1.0, rho=1.0):
@@ -37,8 +44,8 @@ def strong_recovery(beta=1.0, rho=1.0):
     arXiv:2410.18858; book, chapter 8.
     """
     beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
-    b = np.maximum(beta, 1.0 / beta)
-    return np.where(rho < 1.0, rho * (1.0 + b - rho) / b, 1.0)[()]
+    rho = np.minimum(rho, 1.0)
+    return (rho * (1.0 + (1.0 - rho) * _short_over_long(beta)))[()]
 
 
 def weak_recovery(beta=1.0, delta=0.0):
@@ -66,7 +73,8 @@ def weak_recovery(beta=1.0, delta=0.0):
     arXiv:2410.18858; book, chapter 8.
     """
     beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
-    return ((1.0 + delta) * np.sqrt(beta) / (1.0 + beta))[()]
+    k = np.sqrt(_short_over_long(beta))
+    return ((1.0 + delta) / (k + 1.0 / k))[()]
 
 
 def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
@@ -91,26 +99,31 @@ def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
 
     Notes
     -----
-    With s = 1 / ((1 + b) h) the fixed point of arXiv:2410.18858 becomes one root on (0, 1/sqrt(b)) of
-    delta / s + (1 + b + 3 b s - b^2 s^3) / ((1 + s) (1 + b s)) = (1 + b) alpha_bar. Book, chapter 8.
+    With t = sqrt(b) / ((1 + b) h), k = 1 / sqrt(b) and w = k + 1/k the fixed point of arXiv:2410.18858 becomes one
+    root on (0, 1) of delta / (w t) + e(t) = alpha_bar, where w t e(t) is the error and
+    e(t) = (1 + k t (3 - t^2) / (1 + k^2)) / ((1 + k t) (1 + t/k)). Book, chapter 8.
     """
     alpha_bar = check_real("alpha_bar", alpha_bar, "positive")
     beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
-    alpha_bar, b, delta = np.broadcast_arrays(alpha_bar, np.maximum(beta, 1.0 / beta), delta)
+    k = np.sqrt(_short_over_long(beta))
+    alpha_bar, k, delta, onset = np.broadcast_arrays(alpha_bar, k, delta, weak_recovery(beta, delta))
+    w = k + 1.0 / k
 
-    def error_over_s(s, b):
-        return (1.0 + b + 3.0 * b * s - b**2 * s**3) / ((1.0 + s) * (1.0 + b * s))
+    def per_unit(t, k):  # the error over w t, which is 1 at t = 0
+        return (1.0 + k * t * (3.0 - t**2) / (1.0 + k**2)) / ((1.0 + k * t) * (1.0 + t / k))
 
-    def equation(s, alpha_bar, b, delta):
-        noise = np.divide(delta, s, out=np.zeros_like(s), where=delta > 0.0)
-        return noise + error_over_s(s, b) - (1.0 + b) * alpha_bar
+    def excess(log_t, alpha_bar, k, w, delta):
+        t = np.exp(log_t)
+        return delta / w / t + per_unit(t, k) - alpha_bar
 
-    out = np.where(alpha_bar > weak_recovery(b, delta), 0.0, 1.0)
-    partial = (out == 0.0) & ((delta > 0.0) | (alpha_bar < 1.0))
+    learnt = np.where(alpha_bar > 1.0, delta / np.where(alpha_bar > 1.0, alpha_bar - 1.0, 1.0), np.inf)
+    out = np.where(alpha_bar <= onset, 1.0, np.where((delta == 0.0) & (alpha_bar >= 1.0), 0.0, learnt))
+    partial = (alpha_bar > onset) & (out > SMALLEST * w)  # below, the error is delta / (alpha_bar - 1) to rounding
     if partial.any():
-        args = alpha_bar[partial], b[partial], delta[partial]
-        s = find_root(equation, (args[2] / ((1.0 + args[1]) * args[0]), 1.0 / np.sqrt(args[1])), args=args).x
-        out[partial] = s * error_over_s(s, args[1])
+        args = alpha_bar[partial], k[partial], w[partial], delta[partial]
+        low = np.log(np.maximum(0.99 * (args[3] / args[2] / args[0]), SMALLEST))  # 1 % for rounding
+        t = np.exp(find_root(excess, (low, np.zeros_like(low)), args=args).x)
+        out[partial] = args[2] * t * per_unit(t, args[1])
     return out[()]
 
 
@@ -136,20 +149,35 @@ def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
 
     Notes
     -----
-    With e = alpha - delta/noise the error is (1 - e)(1 - e/rho), where e is the one root on (0, min(alpha, 1, rho)) of
-    (alpha - e)(1 - e)(rho - e) = delta rho e: the limit of arXiv:2410.18858 solved for its root. Book, chapter 8.
+    The error is noise * e(noise), where e is the smaller root of (1 - e)(1 - e/rho) = noise * e and the noise of the
+    equivalent observation the one root of delta/noise + e(noise) = alpha: the limit of arXiv:2410.18858 with its
+    square root written without cancellations. Book, chapter 8.
     """
     alpha, rho = check_real("alpha", alpha, "positive"), check_real("rho", rho, "positive")
     delta = check_real("delta", delta, "non-negative")
     alpha, rho, delta = np.broadcast_arrays(alpha, rho, delta)
-    top = np.asarray(np.minimum(np.minimum(alpha, 1.0), rho))
-    e = top.copy()
+    short, ratio = np.minimum(rho, 1.0), _short_over_long(rho)
+
+    def per_noise(noise, short, ratio):  # e
+        w = noise * short
+        root = np.hypot(1.0 - ratio, np.sqrt(w) * np.sqrt(w + 2.0 * (1.0 + ratio)))
+        return 2.0 * short / (1.0 + ratio + w + root)
+
+    def excess(log_noise, alpha, short, ratio, delta):
+        noise = np.exp(log_noise)
+        return delta / noise + per_noise(noise, short, ratio) - alpha
+
+    e = np.minimum(alpha, short)
+    out = np.asarray((1.0 - e) * (1.0 - e / rho))  # without noise
     noisy = delta > 0.0
     if noisy.any():
-
-        def equation(e, alpha, rho, delta):
-            return (alpha - e) * (1.0 - e) * (1.0 - e / rho) - delta * e
-
-        args = alpha[noisy], rho[noisy], delta[noisy]
-        e[noisy] = find_root(equation, (np.zeros_like(top[noisy]), top[noisy]), args=args).x
-    return ((1.0 - e) * (1.0 - e / rho))[()]
+        args = alpha[noisy], short[noisy], ratio[noisy], delta[noisy]
+        low, high = np.log(0.99 * args[3]) - np.log(args[0]), np.log1p(args[3]) - np.log(0.99 * args[0])
+        low, high = np.clip((low, high), *np.log((SMALLEST, 1.0 / SMALLEST)))
+        found = find_root(excess, (low, high), args=args)
+        noise = np.exp(found.x)
+        error = np.minimum(noise * per_noise(noise, args[1], args[2]), 1.0)
+        out[noisy] = np.where(
+            found.success, error, excess(high, *args) > 0.0
+        )  # no sign change: nothing or all is learnt
+    return out[()]
