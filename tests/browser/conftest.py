@@ -14,7 +14,7 @@ import pytest
 from pages import BOOK, missing
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-SECONDS = 60_000  # milliseconds that a page may take on a slow machine
+PATIENCE = 60_000  # milliseconds that a page may take on a slow machine
 
 _WEIGHTS = pytest.StashKey[dict]()
 
@@ -41,7 +41,7 @@ class Visit:
         self.context = browser.new_context(viewport={"width": width, "height": 900}, base_url=address)
         self.context.route(lambda url: not url.startswith((address, "data:", "blob:")), self._answer)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(SECONDS)
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
         self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))

@@ -141,7 +141,7 @@ def test_nothing_complains(visit):  # the last test of a page: what the others d
 
 @pytest.mark.parametrize("visit", ["search.html?q=Nishimori"], indirect=True)
 def test_search_finds_a_word(visit):
-    visit.page.locator("#search-results li a").first.wait_for()
+    visit.page.locator("#search-results li a").first.wait_for(timeout=15_000)
     results = visit.page.locator("#search-results li a").all()
     assert any("book/" in link.get_attribute("href") for link in results)
     assert re.search(r"found (one|\d+) page", visit.page.locator("#search-results").inner_text())
