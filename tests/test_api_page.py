@@ -1,0 +1,57 @@
+"""The API reference documents every public name, and links it to the chapters that use it."""
+
+import importlib
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import bsr
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+INTERNAL = {"bsr.uniformisation"}  # the algebra behind the spectrum
+
+
+def modules():
+    for found in pkgutil.walk_packages(bsr.__path__, "bsr."):
+        if not any(part.startswith("_") for part in found.name.split(".")) and found.name not in INTERNAL:
+            yield found.name
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_the_page_has_every_public_name_of(name):
+    module = importlib.import_module(name)
+    if re.search(rf"^\.\. automodule:: {re.escape(name)}\n +:members:", PAGE, re.MULTILINE):
+        return  # autodoc lists __all__
+    for public in module.__all__:
+        thing = getattr(module, public)
+        if getattr(thing, "__module__", None) == name:  # not a module, nor something from elsewhere
+            entry = rf"^\.\. auto\w+:: ({re.escape(name)}|{re.escape(name.rpartition('.')[0])})::{public}$"
+            assert re.search(entry, PAGE, re.MULTILINE), f"{name}.{public} is not on the page"
+
+
+def test_names_of_the_page_exist():
+    for directive, module, name in re.findall(r"^\.\. (auto\w+):: ([\w.]+)(?:::(\w+))?$", PAGE, re.MULTILINE):
+        found = importlib.import_module(module)
+        assert directive == "automodule" or hasattr(found, name)
+
+
+def test_chapters_are_read_for_the_names_they_use(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    used_in = importlib.import_module("used_in")
+    monkeypatch.delitem(sys.modules, "used_in")
+    source = """
+import bsr
+from bsr.theory import bayes as b, ridge
+from bsr.estimators import gamp_rie
+
+b.mmse(0.3) + unknown.mmse(0.3)
+result = gamp_rie(*bsr.Problem(0.5).sample(10))
+curve = [ridge.mse]
+"""
+    used = used_in.objects_used(source)
+    assert {bsr.theory.bayes.mmse, bsr.estimators.gamp_rie, bsr.Problem, bsr.theory.ridge.mse} <= set(used)
+    assert bsr.denoising.mmse not in used
