@@ -46,7 +46,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
         self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
         self.page.on("response", self._check)
-        self.page.goto(f"{address}/{name}", wait_until="load")
+        self.page.goto(f"{address}/{name}", wait_until="commit")
+        if name == "index.html":  # sends the reader on to the first page
+            self.page.wait_for_url("**/book/index.html")
+        self.page.wait_for_load_state("load")
         self.page.evaluate("window.MathJax?.startup?.promise")
         widgets = self.page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
         self.page.wait_for_function("n => document.querySelectorAll('.widget-subarea').length >= n", arg=widgets)

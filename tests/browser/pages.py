@@ -33,7 +33,7 @@ def chapters():
 def all_pages():
     """Paths of every page of the built book, or of the table of contents where there is none."""
     built = {path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html") if "_static" not in path.parts}
-    return chapters() + sorted(built - set(chapters())) if built else chapters()
+    return sorted(built) or chapters()
 
 
 def pages_with_sliders():
