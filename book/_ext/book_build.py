@@ -1,13 +1,17 @@
-"""Two repairs to the way the book is built.
+"""Two repairs to the way the book is built, and its links to where it is published.
 
 The execution cache knows a notebook by its code alone, so it would keep the output of an older `bsr`. Here it
 gets a folder named after the sources of the package; Sphinx sees the new setting and reads every page again.
 
 Sphinx writes an inline script twice when an extension adds it late, and the second `const` is an error in the
 browser. Here each script is kept once.
+
+With the address of a public repository in the environment, BSR_REPOSITORY=https://github.com/OWNER/NAME, each page has
+buttons that open it there, and each chapter buttons that run it on Binder or Colab.
 """
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -29,7 +33,27 @@ def keep_scripts_once(app, pagename, templatename, context, doctree):
     context["script_files"] = list(scripts.values())
 
 
+def link_repository(app, config):
+    address = os.environ.get("BSR_REPOSITORY", "").rstrip("/")
+    source = f"git+{address}" if address else "git+ADDRESS_OF_THE_REPOSITORY"
+    config.myst_substitutions["colab_line"] = f'`%pip install --quiet "bsr[book] @ {source}"`'
+    if address:
+        config.html_theme_options |= {
+            "repository_url": address,
+            "repository_branch": os.environ.get("BSR_BRANCH", "main"),
+            "path_to_docs": "",
+            "use_repository_button": True,
+            "use_issues_button": True,
+            "launch_buttons": {
+                "notebook_interface": "jupyterlab",
+                "binderhub_url": "https://mybinder.org",
+                "colab_url": "https://colab.research.google.com",
+            },
+        }
+
+
 def setup(app):
     app.connect("config-inited", renew_execution_cache)
+    app.connect("config-inited", link_repository)
     app.connect("html-page-context", keep_scripts_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
