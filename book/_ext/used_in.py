@@ -5,9 +5,8 @@ import inspect
 from functools import reduce
 from pathlib import Path
 
-import nbformat
-
 import bsr
+import nbformat
 
 
 def dotted(node):
