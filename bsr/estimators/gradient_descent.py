@@ -169,8 +169,8 @@ def gradient_descent(
     Landing. Where the loss has a manifold of zeros, slow descent ends close to the nearest of them. Gauss-Newton steps
     of minimal norm, solved by conjugate gradients in float64, go there directly. A landing that is too long, or does
     not reach `tol`, is undone and the descent goes on. With at least as many samples as parameters, r (L + d - r) of
-    them, there is no such manifold and no landing is tried. Landing suits small steps: at a large lr, descent that still
-    bounces at `land_below` would have ended elsewhere.
+    them, there is no such manifold and no landing is tried. Landing suits small steps: at a large lr, a descent that
+    still bounces at `land_below` would have ended elsewhere.
 
     References
     ----------
