@@ -114,8 +114,10 @@ class Data:
         Labels, float64.
     S : ndarray, shape (L, d)
         The teacher U V^T / sqrt(r); its entries have variance 1.
-    U, V : ndarray, shapes (L, r) and (d, r)
-        Its factors.
+    U : ndarray, shape (L, r)
+        The teacher's factor on positions.
+    V : ndarray, shape (d, r)
+        The teacher's factor on channels.
     problem : Problem
         The ratios of the integers n, d, L, r actually used.
     """
