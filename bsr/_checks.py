@@ -7,6 +7,7 @@ import numpy as np
 _CONDITIONS = {
     "positive": (lambda v: v > 0, "positive and finite"),
     "non-negative": (lambda v: v >= 0, "zero or positive, and finite"),
+    "fraction": (lambda v: (v > 0) & (v < 1), "strictly between 0 and 1"),
 }
 
 
@@ -28,7 +29,7 @@ def check_real(name, value, condition):
         Argument name for the error message.
     value : array_like
         What the caller was given.
-    condition : {'positive', 'non-negative'}
+    condition : {'positive', 'non-negative', 'fraction'}
         What is allowed. Infinity and NaN never are.
 
     Raises

@@ -124,3 +124,26 @@ def test_arguments_broadcast_and_order_does_not_matter():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("lam", [None, 0.0])
+def test_the_sample_complexity_inverts_the_error(delta, lam):
+    error = np.array([0.5, 0.1, 0.02])
+    for beta, rho in ((1.0, 0.2), (3.0, 0.5), (1.0, 2.0)):
+        alpha = nuclear_norm.sample_complexity(error, beta, rho, delta, lam)
+        np.testing.assert_allclose(nuclear_norm.mse(alpha, beta, rho, delta, lam), error, rtol=1e-7)
+        fewer = nuclear_norm.mse(alpha[:, None] * np.array([0.99, 0.7, 0.3]), beta, rho, delta, lam)
+        assert np.all(fewer > error[:, None])  # the smallest of its kind
+        assert np.all(alpha >= bayes.sample_complexity(error, beta, rho, delta))
+
+
+def test_what_interpolation_cannot_reach_least_squares_does():
+    assert nuclear_norm.sample_complexity(0.01, 1.0, 0.2, 0.1, lam=0.0) == pytest.approx(11.0, rel=1e-12)
+
+
+def test_other_penalties_have_no_sample_complexity():
+    with pytest.raises(ValueError, match=r"lam must be None \(the best\) or 0.0"):
+        nuclear_norm.sample_complexity(0.1, lam=0.3)
+    with pytest.raises(ValueError, match="error must be strictly between 0 and 1"):
+        nuclear_norm.sample_complexity([0.1, 1.0])

@@ -9,16 +9,17 @@ mse and divergence being those of x -> (x - theta)_+ at that noise. lam -> 0 is 
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from numba import njit
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from bsr._checks import check_real, warn_convergence
 from bsr.spectrum import _nodes
 
-__all__ = ["mse", "optimal_lam", "recovery_threshold"]
+__all__ = ["mse", "optimal_lam", "recovery_threshold", "sample_complexity"]
 
 _TOL = 1e-11
 
@@ -195,6 +196,67 @@ def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
     """
     _, penalty = _evaluate(alpha, beta, rho, delta, 0.0, True)
     return penalty
+
+
+@partial(np.vectorize, otypes=[float])
+def _sample_complexity(error, beta, rho, delta, lam):
+    def excess(log_alpha):
+        return mse(math.exp(log_alpha), beta, rho, delta, lam) - error
+
+    if lam == 0.0 and delta > 0.0:  # falls to a minimum, rises to infinity at alpha = 1, falls again
+        grid = np.linspace(min(math.log(0.01 * rho), -6.0), -1e-6, 80)
+        k = int(np.argmin(mse(np.exp(grid), beta, rho, delta, lam)))
+        bounds = grid[max(k - 1, 0)], grid[min(k + 1, grid.size - 1)]
+        lowest = minimize_scalar(excess, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+        if lowest.fun > 0.0:
+            return 1.0 + delta / error
+        high = lowest.x
+    else:
+        high = math.log1p(delta / error)  # of least squares, at least
+        while excess(high) > 0.0:
+            high += 1.0
+    low = high - 1.0
+    while excess(low) < 0.0:
+        low -= 1.0
+    return math.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
+
+
+def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
+    """Smallest sample complexity alpha at which the error of nuclear-norm learning is `error`.
+
+    Parameters
+    ----------
+    error : array_like
+        Target error per entry, strictly between 0 and 1.
+    beta, rho, delta : array_like
+        As in `mse`.
+    lam : {None, 0.0}, default None
+        None for the penalty of least error, 0.0 for the interpolator. With noise the interpolator's error rises again
+        towards alpha = 1; what it cannot reach below, least squares reaches at 1 + delta / error.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As `mse`.
+
+    References
+    ----------
+    Book, chapter 11.
+    """
+    error, beta = check_real("error", error, "fraction"), check_real("beta", beta, "positive")
+    rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
+    if lam is not None and not (np.ndim(lam) == 0 and lam == 0.0):
+        raise ValueError(f"lam must be None (the best) or 0.0 (interpolation), got {lam!r}")
+    return _sample_complexity(error, beta, rho, delta, lam)[()]
 
 
 def _incomplete(x, k, gamma):

@@ -4,7 +4,7 @@ import numpy as np
 
 from bsr._checks import check_real
 
-__all__ = ["mse"]
+__all__ = ["mse", "sample_complexity"]
 
 
 def mse(alpha, delta=0.0, lam=None):
@@ -44,3 +44,31 @@ def mse(alpha, delta=0.0, lam=None):
         T = np.where(shift > 0.0, 2.0 * lam / (D + shift), 0.5 * (D - shift))
         out = (T * (T + lam) + delta * (1.0 - T)) / D
     return np.where(D > 0.0, out, np.where(delta > 0.0, np.inf, 0.0))[()]
+
+
+def sample_complexity(error, delta=0.0):
+    """Sample complexity alpha at which the error of ridge regression with the best penalty is `error`.
+
+    Parameters
+    ----------
+    error : array_like
+        Target error per entry, strictly between 0 and 1.
+    delta : array_like, default 0.0
+        Variance of the label noise, zero or positive.
+
+    Returns
+    -------
+    float or ndarray, broadcast shape
+        (delta + error) (1 - error) / error, the same for every beta and rho.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    References
+    ----------
+    Book, chapter 2: the error of linear denoising, noise / (1 + noise), at noise = (delta + error) / alpha.
+    """
+    error, delta = check_real("error", error, "fraction"), check_real("delta", delta, "non-negative")
+    return ((delta + error) * (1.0 - error) / error)[()]

@@ -1,0 +1,190 @@
+"""The command `bsr`: predictions of the theory as a table or as JSON.
+
+One function a subcommand, each with its parser beside it; `main` only dispatches.
+"""
+
+import argparse
+import json
+import math
+import sys
+import warnings
+
+import bsr
+from bsr.theory import bayes, limits, nuclear_norm, ridge
+
+_EPILOG = """\
+Units. alpha = n/(dL) counts samples per entry of the teacher, beta = L/d, rho = r/min(d, L), and delta is the variance
+of the noise on a label whose signal has variance 1. Errors are per entry: 1 is the error of the estimate 0.
+"""
+
+
+def _add_problem(parser):
+    parser.add_argument("--beta", type=float, help="aspect ratio L/d (default 1, or from --L and --d)")
+    parser.add_argument("--rho", type=float, help="rank per dimension r/min(d, L) (default 1, or from --r)")
+    parser.add_argument("--delta", type=float, default=0.0, help="variance of the label noise (default 0)")
+    parser.add_argument("--d", type=int, help="dimension of a token: also gives numbers of samples")
+    parser.add_argument("--L", type=int, help="length of a sequence (needs --d)")
+    parser.add_argument("--r", type=int, help="rank of the teacher (needs --d)")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all digits; null is infinite")
+
+
+def _shape(args):
+    """beta, rho and the number of entries of the teacher (None without --d)."""
+    for name in ("d", "L", "r"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}")
+    if args.d is None:
+        if args.L is not None or args.r is not None:
+            raise ValueError("--L and --r need --d")
+        return _given("--beta", args.beta, 1.0), _given("--rho", args.rho, 1.0), None
+    for name, ratio, size in (("--beta", args.beta, args.L), ("--rho", args.rho, args.r)):
+        if ratio is not None and size is not None:
+            raise ValueError(f"{name} and the size that it follows from cannot both be given")
+    L = args.L if args.L is not None else max(1, round(args.d * _given("--beta", args.beta, 1.0)))
+    short = min(args.d, L)
+    rho = args.r / short if args.r is not None else _given("--rho", args.rho, 1.0)
+    return L / args.d, rho, args.d * L
+
+
+def _given(name, value, default):
+    if value is None:
+        return default
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return value
+
+
+def predict(args):
+    """Errors of all estimators at given numbers of samples."""
+    beta, rho, entries = _shape(args)
+    rows = []
+    for alpha in args.alpha:
+        row = {"alpha": alpha} if entries is None else {"alpha": alpha, "n": round(alpha * entries)}
+        row["bayes_optimal"] = bayes.mmse(alpha, beta, rho, args.delta)
+        row["nuclear_norm_best"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=None)
+        row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta)
+        row["ridge_best"] = ridge.mse(alpha, args.delta)
+        row["least_squares"] = ridge.mse(alpha, args.delta, lam=0.0)
+        rows.append(row)
+    recovery = {
+        "bayes_optimal": limits.strong_recovery(beta, rho),
+        "nuclear_norm": nuclear_norm.recovery_threshold(beta, rho),
+        "ridge": 1.0,
+    }
+    problem = {"beta": beta, "rho": rho, "delta": args.delta}
+    return {"problem": problem, "error": rows, "exact_recovery_without_noise": recovery}
+
+
+def samples(args):
+    """Numbers of samples at which each estimator reaches given errors."""
+    beta, rho, entries = _shape(args)
+    rows = []
+    for error in args.error:
+        alphas = {
+            "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
+            "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta),
+            "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
+            "ridge_best": ridge.sample_complexity(error, args.delta),
+        }
+        rows.append({"error": error, "alpha": alphas})
+        if entries is not None:
+            rows[-1]["n"] = {name: math.ceil(alpha * entries) for name, alpha in alphas.items()}
+    return {"problem": {"beta": beta, "rho": rho, "delta": args.delta}, "samples": rows}
+
+
+_NAMES = {
+    "bayes_optimal": "Bayes-optimal",
+    "nuclear_norm_best": "nuclear norm, best penalty",
+    "nuclear_norm_minimal": "nuclear norm, interpolation",
+    "nuclear_norm": "nuclear norm",
+    "ridge_best": "ridge, best penalty",
+    "least_squares": "least squares of minimal norm",
+    "ridge": "linear regression",
+}
+
+
+def _table(rows):
+    """Text columns, the first to the left, the others to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = ("  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows)
+    return "\n".join(lines)
+
+
+def _print_predict(answer):
+    rows = answer["error"]
+    table = [["alpha", *(f"{row['alpha']:g}" for row in rows)]]
+    if "n" in rows[0]:
+        table.append(["n", *(f"{row['n']:,}" for row in rows)])
+    table += [[name, *(f"{row[key]:.6g}" for row in rows)] for key, name in _NAMES.items() if key in rows[0]]
+    print(_table(table))
+    print("\nexact recovery without noise, from alpha =")
+    print(_table([[_NAMES[key], f"{value:.6g}"] for key, value in answer["exact_recovery_without_noise"].items()]))
+
+
+def _print_samples(answer):
+    rows = answer["samples"]
+    for unit, form in (("alpha", "{:.6g}"), ("n", "{:,}")):
+        if unit in rows[0]:
+            table = [[f"{unit} for an error of", *(f"{row['error']:g}" for row in rows)]]
+            table += [[_NAMES[key], *(form.format(row[unit][key]) for row in rows)] for key in rows[0][unit]]
+            print(_table(table))
+
+
+def _finite(value):
+    """JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value if isinstance(value, int) else float(value) if math.isfinite(value) else None
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="bsr", description="Bilinear sequence regression: what theory predicts.")
+    parser.add_argument("--version", action="version", version=f"bsr {bsr.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    raw = argparse.RawDescriptionHelpFormatter
+
+    command = commands.add_parser("predict", help=predict.__doc__, description=predict.__doc__, epilog=_EPILOG)
+    command.formatter_class = raw
+    command.add_argument("--alpha", type=float, nargs="+", required=True, help="samples per entry, n/(dL)")
+    _add_problem(command)
+    command.set_defaults(run=predict, show=_print_predict)
+
+    command = commands.add_parser("samples", help=samples.__doc__, description=samples.__doc__, epilog=_EPILOG)
+    command.formatter_class = raw
+    command.add_argument("--error", type=float, nargs="+", required=True, help="target error per entry, below 1")
+    _add_problem(command)
+    command.set_defaults(run=samples, show=_print_samples)
+    return parser
+
+
+def main(arguments=None):
+    """Run the command line; return its exit status.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        0, or 2 after a message on standard error if an argument is out of range.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answer = args.run(args)
+    except ValueError as error:
+        print(f"bsr: {error}", file=sys.stderr)
+        return 2
+    for warning in caught:
+        print(f"bsr: {warning.category.__name__}: {warning.message}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(_finite(answer), indent=2, allow_nan=False))
+    else:
+        args.show(answer)
+    return 0
