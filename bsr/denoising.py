@@ -90,7 +90,7 @@ def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
 
     References
     ----------
-    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5.
+    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5, :eq:`eq-05-closed`.
     """
     noise = check_real("noise", noise, "non-negative")
     beta = check_real("beta", beta, "positive")
@@ -123,7 +123,7 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
 
     References
     ----------
-    arXiv:2203.07752; book, chapter 5.
+    arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
     """
     x = check_real("x", x, "positive")
     b, rho, noise = check_law(beta, rho, noise)
@@ -158,7 +158,7 @@ def rie(Y, rho, noise):
 
     References
     ----------
-    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5.
+    arXiv:2410.18858, arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
     """
     Y = np.asarray(Y, dtype=np.float64)
     if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
@@ -204,11 +204,18 @@ def spectral_divergence(x, f, slope, shape):
         Mean over the entries of the derivative of the denoised entry with respect to the same entry of the matrix.
         `spectral_error` gives its limit for large matrices.
 
+    Raises
+    ------
+    ValueError
+        If a singular value is not positive and finite, or the shapes do not match.
+
     References
     ----------
-    arXiv:1210.4139; book, chapter 5.
+    arXiv:1210.4139; book, chapter 5, :eq:`eq-05-divergence`.
     """
-    x, f, slope = np.asarray(x), np.asarray(f), np.asarray(slope)
+    x, f, slope = check_real("x", x, "positive"), np.asarray(f), np.asarray(slope)
+    if not x.shape == f.shape == slope.shape == (min(shape),):
+        raise ValueError(f"x, f and slope must have shape ({min(shape)},), got {x.shape}, {f.shape} and {slope.shape}")
     squares, products = np.subtract.outer(x**2, x**2), np.subtract.outer(x * f, x * f)
     equal = squares == 0.0  # the diagonal too
     pairs = np.where(equal, 0.5 * (f / x + slope), products / np.where(equal, 1.0, squares))
@@ -242,7 +249,7 @@ def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
 
     References
     ----------
-    Book, chapter 5.
+    Book, chapter 5, :eq:`eq-05-limit-div` and :eq:`eq-05-limit`.
     """
     b, rho, noise = check_law(beta, rho, noise)
     law = quadrature(b, rho, noise, breaks=kinks)

@@ -61,7 +61,20 @@ def use_style():
 
 
 def shades(n, colormap="viridis"):
-    """`n` colours from dark to light for curves ordered by a parameter, readable on white."""
+    """Colours from dark to light for curves ordered by a parameter, readable on white.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    colormap : str, default 'viridis'
+        One of matplotlib's; its lightest part is left out.
+
+    Returns
+    -------
+    list of tuple
+        RGBA.
+    """
     return [mpl.colormaps[colormap](t) for t in np.linspace(0.05, 0.85, n)]
 
 
@@ -74,10 +87,14 @@ def experiment(ax, x, y, err=None, *, color=None, marker="o", open=False, label=
     x, y : array_like, shape (m,)
     err : array_like, shape (m,) or (2, m), optional
         Half-lengths of the error bars; say in the caption what they are.
-    color, marker, label
-        As in matplotlib. The default colour is the next one of the palette.
+    color : color, optional
+        The next one of the palette by default.
+    marker : str, default 'o'
+        As in matplotlib.
     open : bool, default False
         Hollow markers, for values published elsewhere.
+    label : str, optional
+        For a legend.
 
     Returns
     -------
@@ -90,7 +107,14 @@ def experiment(ax, x, y, err=None, *, color=None, marker="o", open=False, label=
 def threshold(ax, x, label=None, *, color="0.35", height=0.06):
     """Mark a critical value by a tick that stands on the x axis, with its label on top.
 
-    `height` is the length of the tick as a fraction of the axis.
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x : float
+    label : str, optional
+    color : color, default '0.35'
+    height : float, default 0.06
+        Length of the tick as a fraction of the axis.
     """
     across = ax.get_xaxis_transform()
     ax.plot([x, x], [0, height], color=color, lw=2, solid_capstyle="butt", transform=across, zorder=2.5)

@@ -200,7 +200,7 @@ def edges(beta=1.0, rho=1.0, noise=1.0):
 
     References
     ----------
-    Book, chapter 4: critical points of the uniformisation.
+    Book, chapter 4, :eq:`eq-04-slope`: critical points of the uniformisation.
     """
     b, rho, noise = check_law(beta, rho, noise)
     return np.sqrt(bulk_edges(critical_points(b, rho, noise), b, rho, noise).ravel() / math.sqrt(b))
@@ -242,7 +242,7 @@ def stieltjes(x, beta=1.0, rho=1.0, noise=1.0):
 
     References
     ----------
-    arXiv:2410.18858, appendix on the spectrum; book, chapter 4.
+    arXiv:2410.18858, appendix on the spectrum; book, chapter 4, :eq:`eq-04-y`.
     """
     b, rho, noise = check_law(beta, rho, noise)
     x = np.asarray(x, dtype=np.float64)
@@ -257,11 +257,23 @@ def density(x, beta=1.0, rho=1.0, noise=1.0):
     mu is even with total mass 1. A histogram of the (positive) singular values of Y = (S + sqrt(noise) Z) / (dL)^(1/4)
     follows 2 mu.
 
-    Parameters and errors as in `stieltjes`.
+    Parameters
+    ----------
+    x, beta, rho, noise : array_like
+        As in `stieltjes`.
 
     Returns
     -------
     float or ndarray, shape of x
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    References
+    ----------
+    Book, chapter 4, :eq:`eq-04-y`.
     """
     return stieltjes(x, beta, rho, noise).imag / np.pi
 
@@ -269,11 +281,23 @@ def density(x, beta=1.0, rho=1.0, noise=1.0):
 def hilbert(x, beta=1.0, rho=1.0, noise=1.0):
     """Hilbert transform, the principal value of int mu(t) / (x - t) dt: the real part of G.
 
-    Parameters and errors as in `stieltjes`.
+    Parameters
+    ----------
+    x, beta, rho, noise : array_like
+        As in `stieltjes`.
 
     Returns
     -------
     float or ndarray, shape of x
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    References
+    ----------
+    Book, chapter 4, :eq:`eq-04-stieltjes`.
     """
     return stieltjes(x, beta, rho, noise).real
 
@@ -303,6 +327,10 @@ def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
     -----
     ConvergenceWarning
         If the finest rule did not reach the tolerance.
+
+    References
+    ----------
+    Book, chapter 5, section on how the numbers are made.
     """
     b, rho, noise = check_law(beta, rho, noise)
     y_breaks = math.sqrt(b) * np.asarray(breaks, dtype=np.float64).reshape(-1) ** 2

@@ -134,3 +134,10 @@ def test_rie_commutes_with_transposition_and_rotations():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_divergence_refuses_what_is_no_matrix():
+    with pytest.raises(ValueError, match="x must be positive"):
+        denoising.spectral_divergence([1.0, 0.0], [0.0, 0.0], [0.0, 0.0], (2, 3))
+    with pytest.raises(ValueError, match=r"must have shape \(2,\), got \(2,\), \(2,\) and \(1,\)"):
+        denoising.spectral_divergence([1.0, 2.0], [0.0, 1.0], [1.0], (2, 3))

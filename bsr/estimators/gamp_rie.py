@@ -119,7 +119,7 @@ def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0,
 
     References
     ----------
-    arXiv:2410.18858, algorithm 1; book, chapter 9.
+    arXiv:2410.18858, algorithm 1; book, chapter 9, :eq:`eq-09-cavity` to :eq:`eq-09-onsager`.
     """
     X, y = check_samples(X, y)
     n, L, d = X.shape

@@ -44,8 +44,10 @@ class GradientDescent:
     ----------
     S : ndarray, shape (replicas, L, d)
         The estimates U V^T / sqrt(rank); NaN for a replica that diverged.
-    U, V : ndarray, shapes (replicas, L, rank) and (replicas, d, rank)
+    U : ndarray, shape (replicas, L, rank)
         Their factors, from which a later call may go on.
+    V : ndarray, shape (replicas, d, rank)
+        Likewise.
     S_mean : ndarray, shape (L, d)
         Mean over the replicas that did not diverge; NaN if all did.
     train_error : ndarray, shape (replicas,)
@@ -174,7 +176,7 @@ def gradient_descent(
 
     References
     ----------
-    arXiv:2410.18858; book, chapters 12 and 13.
+    arXiv:2410.18858; book, chapters 12, :eq:`eq-12-step`, and 13.
     """
     X, y = check_samples(X, y)
     n, L, d = X.shape

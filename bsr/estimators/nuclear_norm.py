@@ -113,7 +113,8 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     followed by over-relaxation of both. q / gamma tends to the dual solution. With orthonormal rows eta = 1 and this is
     the Douglas-Rachford method. Convergence is fast when gamma is close to the threshold theta of approximate message
     passing, where divergence(theta) = n - lam dL / theta at S + theta A^T dual; gamma is set to a fraction of it a few
-    times. The divergence of soft-thresholding is that of arXiv:1210.4139, section 3.2. Book, chapter 11.
+    times. The divergence of soft-thresholding is that of arXiv:1210.4139, section 3.2. Book, chapter 11,
+    :eq:`eq-11-problem` and :eq:`eq-11-dual`.
     """
     X, y = check_samples(X, y)
     X = np.ascontiguousarray(X)

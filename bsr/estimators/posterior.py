@@ -33,8 +33,10 @@ class Posterior:
     train_error : ndarray, shape (k,)
         Mean of (y - <X, S>/sqrt(dL))^2 over the data for each kept sample. On data from the model its expectation is
         delta; another value tells of a wrong `delta` or `rank`, or of a chain that is stuck.
-    U, V : ndarray, shapes (L, r) and (d, r)
+    U : ndarray, shape (L, r)
         The last state: `init=(result.U, result.V)` continues the chain.
+    V : ndarray, shape (d, r)
+        Likewise.
     converged : bool
         Whether the effective sample size reached the one asked for.
     iterations : int
@@ -167,7 +169,7 @@ def posterior(
     Given V, the labels are linear in U: y = H u + sqrt(delta) xi with u = vec(U) and H_mu = X_mu V / sqrt(r d L). The
     prior of u is standard normal, hence its conditional law is normal with precision I + H^T H / delta. It is sampled
     exactly through the Cholesky factor of H^T H + delta I (or of H H^T + delta I if there are fewer labels than entries
-    of U), and likewise V given U. Book, chapter 10.
+    of U), and likewise V given U. Book, chapter 10, :eq:`eq-10-draw`.
 
     The effective sample size compares the variance between the means of ten successive batches with that within. It
     sees slow mixing and drift, not a region that the chain never visited: start a second chain elsewhere to look.

@@ -57,7 +57,8 @@ def ridge(X, y, lam):
     -----
     Solves the smaller of the two Gram systems, n x n or dL x dL, in float64. Where its condition number would cost more
     than ten of the sixteen digits (dependent samples and little or no penalty) it takes the singular values of the data
-    instead; those below max(n, dL) float64 roundings of the largest count as zero. Book, chapter 2.
+    instead; those below max(n, dL) float64 roundings of the largest count as zero. Book, chapter 2,
+    :eq:`eq-02-solution`.
     """
     X, y = check_samples(X, y)
     lam = check_real("lam", lam, "non-negative")

@@ -128,7 +128,7 @@ def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
 
     References
     ----------
-    arXiv:2410.18858, result 1 (replica prediction); book, chapter 6.
+    arXiv:2410.18858, result 1 (replica prediction); book, chapter 6, :eq:`eq-06-explicit`.
     """
     arrays = _arguments(beta, rho, delta, alpha=alpha)
     out, converged = _mmse_curve(*(a.flatten() for a in arrays))
@@ -158,7 +158,7 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
 
     References
     ----------
-    Book, chapter 6: alpha = (delta + error) / noise with MMSE(noise) = error.
+    Book, chapter 6, :eq:`eq-06-explicit`: alpha = (delta + error) / noise with MMSE(noise) = error.
     """
     error, b, rho, delta = _arguments(beta, rho, delta, error=error)
     if (error >= 1.0).any():
@@ -193,7 +193,7 @@ def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
 
     References
     ----------
-    arXiv:2410.18858; book, chapters 6 and 9.
+    arXiv:2410.18858; book, chapters 6, :eq:`eq-06-state-evolution`, and 9.
     """
     arrays = _arguments(beta, rho, delta, alpha=alpha)
     if arrays[0].ndim:
@@ -252,7 +252,7 @@ def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
 
     References
     ----------
-    arXiv:2410.18858 (replica prediction); book, chapter 7.
+    arXiv:2410.18858 (replica prediction); book, chapter 7, :eq:`eq-07-final`.
     """
     q = check_real("q", q, "non-negative")
     arrays = np.broadcast_arrays(q, *_arguments(beta, rho, delta, alpha=alpha))
@@ -306,7 +306,7 @@ def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
 
     References
     ----------
-    Book, chapter 7.
+    Book, chapter 7, :eq:`eq-07-slope`.
     """
     arrays = _arguments(beta, rho, delta, alpha=alpha)
     if arrays[0].ndim:

@@ -41,7 +41,7 @@ def strong_recovery(beta=1.0, rho=1.0):
 
     References
     ----------
-    arXiv:2410.18858; book, chapter 8.
+    arXiv:2410.18858; book, chapter 8, :eq:`eq-08-strong`.
     """
     beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
     rho = np.minimum(rho, 1.0)
@@ -70,7 +70,7 @@ def weak_recovery(beta=1.0, delta=0.0):
 
     References
     ----------
-    arXiv:2410.18858; book, chapter 8.
+    arXiv:2410.18858; book, chapter 8, :eq:`eq-08-weak`.
     """
     beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
     k = np.sqrt(_short_over_long(beta))
@@ -101,7 +101,8 @@ def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
     -----
     With t = sqrt(b) / ((1 + b) h), k = 1 / sqrt(b) and w = k + 1/k the fixed point of arXiv:2410.18858 becomes one
     root on (0, 1) of delta / (w t) + e(t) = alpha_bar, where w t e(t) is the error and
-    e(t) = (1 + k t (3 - t^2) / (1 + k^2)) / ((1 + k t) (1 + t/k)). Book, chapter 8.
+    e(t) = (1 + k t (3 - t^2) / (1 + k^2)) / ((1 + k t) (1 + t/k)). Book, chapter 8,
+    :eq:`eq-08-low`.
     """
     alpha_bar = check_real("alpha_bar", alpha_bar, "positive")
     beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
@@ -151,7 +152,7 @@ def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
     -----
     The error is noise * e(noise), where e is the smaller root of (1 - e)(1 - e/rho) = noise * e and the noise of the
     equivalent observation the one root of delta/noise + e(noise) = alpha: the limit of arXiv:2410.18858 with its
-    square root written without cancellations. Book, chapter 8.
+    square root written without cancellations. Book, chapter 8, :eq:`eq-08-long`.
     """
     alpha, rho = check_real("alpha", alpha, "positive"), check_real("rho", rho, "positive")
     delta = check_real("delta", delta, "non-negative")

@@ -178,7 +178,8 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
 
     References
     ----------
-    Book, chapter 11 (heuristic: state evolution of message passing with a singular-value soft threshold).
+    Book, chapter 11, :eq:`eq-11-curve` (heuristic: state evolution of message passing with a singular-value soft
+    threshold).
     """
     error, _ = _evaluate(alpha, beta, rho, delta, 0.0 if lam is None else lam, lam is None)
     return error
@@ -187,12 +188,24 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
 def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
     """Penalty of least error: the one whose threshold minimises the error at the noise that it causes.
 
-    Parameters and errors as in `mse`; the error there is ``mse(..., lam=None)``.
+    Parameters
+    ----------
+    alpha, beta, rho, delta : array_like
+        As in `mse`. The error at the best penalty is ``mse(..., lam=None)``.
 
     Returns
     -------
     float or ndarray, broadcast shape
-        lam, to be multiplied by (dL)^(1/4) for `bsr.estimators.nuclear_norm`.
+        The penalty lam, to be multiplied by (dL)^(1/4) for `bsr.estimators.nuclear_norm`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    References
+    ----------
+    Book, chapter 11, :eq:`eq-11-curve`.
     """
     _, penalty = _evaluate(alpha, beta, rho, delta, 0.0, True)
     return penalty
@@ -250,7 +263,7 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
 
     References
     ----------
-    Book, chapter 11.
+    Book, chapter 11, :eq:`eq-11-curve`.
     """
     error, beta = check_real("error", error, "fraction"), check_real("beta", beta, "positive")
     rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
@@ -311,7 +324,7 @@ def recovery_threshold(beta=1.0, rho=1.0):
     References
     ----------
     arXiv:1302.2331 (observation), arXiv:1303.6672 (theorem for the statistical dimension), arXiv:2410.18858; book,
-    chapter 11.
+    chapter 11, :eq:`eq-11-threshold`.
     """
     beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
     return _recovery_threshold(np.maximum(beta, 1.0 / beta), rho)[()]

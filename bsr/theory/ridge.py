@@ -32,7 +32,8 @@ def mse(alpha, delta=0.0, lam=None):
     Notes
     -----
     With D = sqrt((lam + alpha - 1)^2 + 4 lam) and T = (D - lam - alpha + 1) / 2, the limit of lam tr (A^T A + lam)^-1
-    per dimension, the error is [T (T + lam) + delta (1 - T)] / D. Book, chapter 2 (theorem, Marchenko-Pastur law).
+    per dimension, the error is [T (T + lam) + delta (1 - T)] / D. Book, chapter 2,
+    :eq:`eq-02-mse` (theorem, Marchenko-Pastur law).
     """
     alpha, delta = check_real("alpha", alpha, "positive"), check_real("delta", delta, "non-negative")
     lam = delta if lam is None else check_real("lam", lam, "non-negative")
@@ -68,7 +69,8 @@ def sample_complexity(error, delta=0.0):
 
     References
     ----------
-    Book, chapter 2: the error of linear denoising, noise / (1 + noise), at noise = (delta + error) / alpha.
+    Book, chapter 2, :eq:`eq-02-linear-denoiser`: the error of linear denoising, noise / (1 + noise), at
+    noise = (delta + error) / alpha.
     """
     error, delta = check_real("error", error, "fraction"), check_real("delta", delta, "non-negative")
     return ((delta + error) * (1.0 - error) / error)[()]
