@@ -5,8 +5,9 @@ import inspect
 from functools import reduce
 from pathlib import Path
 
-import bsr
 import nbformat
+
+import bsr
 
 
 def dotted(node):
