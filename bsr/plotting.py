@@ -160,17 +160,17 @@ def label_line(line, text, x, *, offset=(0, 4), **properties):
 
 
 def slider_figure(draw, values, *, alt, start=None, colors=32):
-    """Show a figure that follows one slider or two, with a kernel or without.
+    """Show a figure that follows a few sliders, with a kernel or without.
 
     Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 20 kB.
 
     Parameters
     ----------
     draw : callable
-        `draw(value)`, or `draw(first, second)`, returns a new matplotlib Figure. All must have the same size and
-        should have the same axis limits, or the eye cannot compare them.
+        ``draw(first, second, ...)``, with a value for each slider, returns a new matplotlib Figure. All must have the
+        same size and should have the same axis limits, or the eye cannot compare them.
     values : dict
-        The text beside each slider, and its values in order: `{"ρ": [0.1, 0.2]}`. One or two entries.
+        The text beside each slider, and its values in order: `{"rank ρ": [0.1, 0.2]}`. At least one entry.
     alt : str
         What there is to see, for those who cannot. The values are appended.
     start : tuple, optional
@@ -185,12 +185,12 @@ def slider_figure(draw, values, *, alt, start=None, colors=32):
     Raises
     ------
     ValueError
-        If `values` has not one or two entries, one is empty, or `start` is not among them.
+        If `values` or one of its lists is empty, or `start` is not among them.
     """
     import ipywidgets as widgets
 
-    if len(values) not in (1, 2) or not all(len(options) for options in values.values()):
-        raise ValueError(f"values must hold one or two non-empty lists, got {values!r}")
+    if not values or not all(len(options) for options in values.values()):
+        raise ValueError(f"values must hold at least one list, and none that is empty, got {values!r}")
     grids = [list(options) for options in values.values()]
     start = tuple(grid[0] for grid in grids) if start is None else tuple(start)
     if start not in product(*grids):
@@ -208,21 +208,17 @@ def slider_figure(draw, values, *, alt, start=None, colors=32):
         for name, grid, first in zip(values, grids, start, strict=True)
     ]
 
-    def frame(*point):
-        where = ", ".join(f"{name} = {value:g}" for name, value in zip(values, point, strict=True))
-        return widgets.HTML(_image_tag(draw(*point), f"{alt} ({where})", colors))
-
-    def stack(children, slider):
-        pages = widgets.Stack(children, selected_index=slider.index)
+    def view(*point):
+        """The frame at a point, or what the next slider chooses from if the point is not complete."""
+        if len(point) == len(grids):
+            where = ", ".join(f"{name} = {value:g}" for name, value in zip(values, point, strict=True))
+            return widgets.HTML(_image_tag(draw(*point), f"{alt} ({where})", colors))
+        slider = sliders[len(point)]
+        pages = widgets.Stack([view(*point, value) for value in grids[len(point)]], selected_index=slider.index)
         widgets.jslink((slider, "index"), (pages, "selected_index"))
         return pages
 
-    if len(grids) == 1:
-        view = stack([frame(value) for value in grids[0]], sliders[0])
-    else:
-        rows = [stack([frame(first, second) for second in grids[1]], sliders[1]) for first in grids[0]]
-        view = stack(rows, sliders[0])
-    return widgets.VBox([*sliders, view])
+    return widgets.VBox([*sliders, view()])
 
 
 def _image_tag(figure, alt, colors):

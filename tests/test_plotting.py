@@ -148,12 +148,31 @@ def test_two_sliders_show_the_frame_of_their_values():
         assert [colour(frame) for frame in row.children] == [(red, blue) for blue in values["β"]]
 
 
+def test_three_sliders_choose_one_after_the_other():
+    values = {"ρ": [0.0, 0.2], "β": [0.4, 0.6], "Δ": [0.0, 1.0, 2.0]}
+
+    def drawn(rho, beta, delta):
+        return painted(rho, beta + 0.1 * delta)
+
+    view = plotting.slider_figure(drawn, values, alt="A square", start=(0.2, 0.4, 2.0))
+    *sliders, outer = view.children
+    assert [slider.value for slider in sliders] == [0.2, 0.4, 2.0]
+    assert linked(sliders[0], outer)
+    for red, middle in zip(values["ρ"], outer.children, strict=True):
+        assert linked(sliders[1], middle)
+        for beta, inner in zip(values["β"], middle.children, strict=True):
+            assert linked(sliders[2], inner)
+            assert inner.selected_index == 2
+            assert [colour(frame) for frame in inner.children] == [
+                (red, pytest.approx(beta + 0.1 * delta)) for delta in values["Δ"]
+            ]
+
+
 @pytest.mark.parametrize(
     ("values", "start", "message"),
     [
-        ({}, None, "values must hold one or two non-empty lists"),
-        ({"ρ": []}, None, "values must hold one or two non-empty lists"),
-        ({"a": [1], "b": [1], "c": [1]}, None, "values must hold one or two non-empty lists"),
+        ({}, None, "values must hold at least one list, and none that is empty"),
+        ({"ρ": []}, None, "values must hold at least one list, and none that is empty"),
         ({"ρ": [0.1]}, (0.2,), r"start must be one of the values of each slider, got \(0.2,\)"),
         ({"ρ": [0.1], "β": [1]}, (0.1,), "start must be one of the values"),
     ],
