@@ -106,7 +106,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
 
     Notes
     -----
-    With A S = <X, S>/sqrt(dL), a step gamma and eta >= ||A||^2, one iteration is
+    With A S = <X, S>/sqrt(dL), a step gamma and eta >= ||A||^2, one iteration is ::
 
         S' = soft-threshold of S + A^T q at gamma,      q' = (q + (y - A(2S' - S)) / eta) / (1 + lam / (eta gamma)),
 
