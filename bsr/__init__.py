@@ -1,6 +1,6 @@
 """Bilinear sequence regression: theory in the high-dimensional limit, and the same estimators run on data."""
 
-from bsr import denoising, estimators, sensing, spectrum, theory
+from bsr import denoising, estimators, sensing, spectrum, sweep, theory
 from bsr._checks import ConvergenceWarning
 from bsr.model import Data, Problem, mse
 
@@ -14,5 +14,6 @@ __all__ = [
     "mse",
     "sensing",
     "spectrum",
+    "sweep",
     "theory",
 ]

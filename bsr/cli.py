@@ -10,6 +10,7 @@ import sys
 import warnings
 
 import bsr
+from bsr.sweep import _cli as sweep_commands
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 _EPILOG = """\
@@ -157,6 +158,14 @@ def _parser():
     command.add_argument("--error", type=float, nargs="+", required=True, help="target error per entry, below 1")
     _add_problem(command)
     command.set_defaults(run=samples, show=_print_samples)
+
+    for name, add, run in (
+        ("sweep", sweep_commands.add_arguments, sweep_commands.main),
+        ("sweep-table", sweep_commands.add_table_arguments, sweep_commands.table),
+    ):
+        command = commands.add_parser(name, help=add.__doc__, description=add.__doc__)
+        add(command)
+        command.set_defaults(status=run)
     return parser
 
 
@@ -171,9 +180,12 @@ def main(arguments=None):
     Returns
     -------
     int
-        0, or 2 after a message on standard error if an argument is out of range.
+        0, or 2 after a message on standard error if an argument is out of range. A sweep that left tasks undone gives
+        1, one that was interrupted 130.
     """
     args = _parser().parse_args(arguments)
+    if hasattr(args, "status"):
+        return args.status(args)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -1,0 +1,118 @@
+"""The subcommands `bsr sweep` and `bsr sweep-table`."""
+
+import sys
+import warnings
+from pathlib import Path
+
+from bsr.sweep._config import Config
+from bsr.sweep._run import run
+from bsr.sweep._store import load
+
+__all__ = ["add_arguments", "add_table_arguments", "main", "table"]
+
+_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+
+
+def add_arguments(parser):
+    """Run experiments on a grid; a row a task in one file, resumable."""
+    parser.add_argument("config", metavar="CONFIG.toml", help="what to run; see the folder experiments")
+    parser.add_argument("--out", metavar="RESULTS.db", help="file of the results")
+    parser.add_argument("--resume", action="store_true", help="go on with an existing file; repeat what failed")
+    parser.add_argument(
+        "--force", action="store_true", help="with --resume: even if the file has another configuration"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each T cores)")
+    where.add_argument("--dask", metavar="ADDRESS", help="run on a Dask cluster, say tcp://host:8786")
+    parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads of each task (default: 1)")
+    parser.add_argument("--dry-run", action="store_true", help="count the tasks and estimate their memory only")
+
+
+def add_table_arguments(parser):
+    """Show the results of a sweep: mean and standard error by point."""
+    parser.add_argument("results", metavar="RESULTS.db", help="file of the results; its sweep may be running")
+    parser.add_argument("--csv", metavar="FILE", help="write all columns there instead of the first few here")
+
+
+def main(args):
+    """Run a sweep; return the exit status: 0 if all is done, 1 if not, 2 for bad input, 130 after Ctrl-C."""
+    try:
+        config = Config.read(args.config)
+        if args.dry_run:
+            _describe(config)
+            return 0
+        if args.out is None:
+            raise ValueError("--out is needed, a file for the results (or --dry-run)")
+        options = {"resume": args.resume, "allow_other_config": args.force, "threads": args.threads}
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"bsr sweep: warning: {message}", file=sys.stderr)
+            counts = (
+                _run_on_dask(config, args, options)
+                if args.dask
+                else run(config, args.out, workers=args.workers, **options)
+            )
+    except KeyboardInterrupt:
+        command = f"bsr sweep {args.config} --out {args.out} --resume"
+        print(f"\nInterrupted. What was done is stored; go on with: {command}", file=sys.stderr)
+        return _INTERRUPTED
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"bsr sweep: {error}", file=sys.stderr)
+        return 1 if isinstance(error, RuntimeError) else 2
+    print(f"done {counts.done} (before: {counts.skipped}), failed {counts.failed}, refused {counts.refused}")
+    return 0 if counts.failed == counts.refused == 0 else 1
+
+
+def _describe(config):
+    tasks = config.tasks()
+    largest = max(tasks, key=lambda task: task.memory)
+    n, L, _ = largest.problem.sizes(largest.d)
+    print(f"{len(tasks)} tasks: {len(config.problems)} problems, {len(config.d)} sizes, ", end="")
+    print(f"{len(config.estimators)} estimators, {config.seeds} data sets each")
+    print(f"largest: {largest.estimator.name} at d = {largest.d}, L = {L}, n = {n}: {largest.memory / 1e9:.2f} GB")
+
+
+def _run_on_dask(config, args, options):
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("--dask needs Dask: install bsr[cluster]") from None
+    with Client(args.dask) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        if not workers:
+            raise RuntimeError(f"the Dask cluster {args.dask} has no workers")
+        # A worker process runs one task at a time; it may hold the data of one only.
+        limits = [worker["memory_limit"] for worker in workers if worker["memory_limit"]]
+        options["memory_limit"] = min(limits, default=float("inf"))
+        return run(config, args.out, executor=client.get_executor(), workers=len(workers), **options)
+
+
+def table(args):
+    """Show or write the table of a sweep; return the exit status."""
+    try:
+        frame = load(args.results)
+        if args.csv:
+            write_csv(frame, args.csv)
+        else:
+            columns = ["estimator", "alpha", "rho", "delta", "d", "done", "failed", "refused", "seconds"]
+            options = [name for name in frame if name.startswith("option_") and frame[name].astype(str).nunique() > 1]
+            shown = [name for name in (*columns, *options, "error", "error_se") if name in frame]
+            print(frame[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    except (ValueError, OSError, ImportError) as error:
+        print(f"bsr sweep-table: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def write_csv(frame, path):
+    """Write a table of `load` as CSV, after lines that begin with # and say where it comes from."""
+    constant = [name for name in ("versions", "commits") if name in frame and frame[name].nunique() == 1]
+    cost = (frame.seconds * frame.done).sum() if len(frame) else 0.0
+    head = [
+        f"config: {frame.attrs['config_name']}, hash {frame.attrs['config_hash'][:16]}",
+        *(f"{name}: {frame[name].iloc[0]}" for name in constant),
+        f"tasks done {frame.done.sum()}, failed {frame.failed.sum()}, refused {frame.refused.sum()}; "
+        f"{cost:.0f} s of one worker",
+    ]
+    text = "".join(f"# {line}\n" for line in head)
+    body = frame.drop(columns=constant).to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    Path(path).write_text(text + body, encoding="utf-8")

@@ -1,0 +1,250 @@
+"""What a sweep is made of, read from a TOML file and checked before anything runs."""
+
+import hashlib
+import inspect
+import tomllib
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from bsr._checks import check_integer
+from bsr.model import Problem
+from bsr.sweep._tasks import ADAPTERS, Estimator, Task
+
+__all__ = ["Config"]
+
+_SUPPLIED = ("X", "y", "rng", "teacher", "progress")  # arguments of the estimators that a sweep sets itself
+_KEYS = {
+    "the file": ("sweep", "problem", "estimator"),
+    "[sweep]": ("seed", "seeds", "d", "dtype"),
+    "[problem]": ("alpha", "beta", "rho", "delta"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A sweep: every problem at every size, with every estimator, on every data set.
+
+    Parameters
+    ----------
+    problems : tuple of bsr.Problem
+    d : tuple of int
+        Token dimensions.
+    estimators : tuple of Estimator
+    seeds : int, default 1
+        Number of data sets of each problem and size. Estimators share them.
+    seed : int, default 0
+        Root of all randomness, zero or positive.
+    dtype : {'float32', 'float64'}, default 'float32'
+        Type of the tokens.
+    name : str, default 'config'
+        What error messages call it.
+    text : str, default ''
+        The file it was read from, kept with the results.
+
+    Raises
+    ------
+    ValueError
+        If a value is not allowed, a size is too small for a problem, or an estimator does not take an option or cannot
+        treat a problem.
+    """
+
+    problems: tuple
+    d: tuple
+    estimators: tuple
+    seeds: int = 1
+    seed: int = 0
+    dtype: str = "float32"
+    name: str = field(default="config", compare=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self):
+        try:
+            for key in ("problems", "d", "estimators"):
+                values = tuple(getattr(self, key))
+                if not values:
+                    raise ValueError(f"{key} must not be empty")
+                object.__setattr__(self, key, values)
+            check_integer("seeds", self.seeds, 1)
+            check_integer("seed", self.seed, 0)
+            if self.dtype not in ("float32", "float64"):
+                raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}")
+            for problem, d in product(self.problems, self.d):
+                problem.sizes(d)
+            for estimator in self.estimators:
+                _check_options(estimator)
+                for problem in self.problems:
+                    _check_noise(estimator, problem)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    @classmethod
+    def read(cls, path):
+        """Read a TOML file.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            As `parse`.
+        """
+        data = Path(path).read_bytes()
+        try:
+            return cls.parse(data.decode("utf-8"), name=str(path))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not a text in UTF-8: {error}") from None
+
+    @classmethod
+    def parse(cls, text, name="config"):
+        """Read a configuration from a text in TOML.
+
+        Parameters
+        ----------
+        text : str
+            Three kinds of tables. `[sweep]` has the keys `d` (one or a list), `seeds`, `seed` and `dtype`. `[problem]`
+            has `alpha`, `beta`, `rho`, `delta`, each a number or a list; lists make a grid, and `[[problem]]` may be
+            repeated. `[[estimator]]` has `name` and the options of that function of `bsr.estimators`. A list in its
+            table `grid`, as in `grid = {lr = [0.1, 0.7]}`, makes one variant for each entry.
+        name : str, default 'config'
+            What error messages call it.
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        ValueError
+            If the text is not TOML, a key is unknown or missing, or a value is not allowed. The message names the file,
+            the key and what is allowed.
+        """
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{name}: not valid TOML: {error}") from None
+        try:
+            _check_keys(tables, "the file", required=("sweep", "problem", "estimator"))
+            sweep = _table(tables["sweep"], "[sweep]")
+            _check_keys(sweep, "[sweep]", required=("d",))
+            sizes = sweep.pop("d")
+            problems = [p for table in _tables(tables["problem"], "[problem]") for p in _problems(table)]
+            estimators = [e for table in _tables(tables["estimator"], "[[estimator]]") for e in _variants(table)]
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return cls(problems, _as_list(sizes), estimators, **sweep, name=name, text=text)
+
+    def tasks(self):
+        """All tasks, in the order of their keys.
+
+        That order is as good as random, so the mean time of the tasks done tells the time left. A task that two tables
+        ask for comes once.
+
+        Returns
+        -------
+        list of Task
+        """
+        cells = product(self.problems, self.d, self.estimators, range(self.seeds))
+        tasks = [
+            Task(problem=problem, d=d, estimator=estimator, index=index, seed=self.seed, dtype=self.dtype)
+            for problem, d, estimator, index in cells
+        ]
+        return [task for _, task in sorted({task.key: task for task in tasks}.items())]
+
+    @property
+    def hash(self):
+        """SHA-256 of the keys of all tasks: comments and the order of tables do not matter."""
+        return hashlib.sha256("".join(task.key for task in self.tasks()).encode()).hexdigest()
+
+
+def _as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _table(value, where):
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a table, got {value!r}")
+    return dict(value)
+
+
+def _tables(value, where):
+    if value == []:
+        raise ValueError(f"{where} must not be empty")
+    return [_table(entry, where) for entry in _as_list(value)]
+
+
+def _check_keys(table, where, required=()):
+    allowed = _KEYS[where]
+    for key in table:
+        if key not in allowed:
+            raise ValueError(f"unknown key {key!r} in {where}; allowed are {', '.join(allowed)}")
+    for key in required:
+        if key not in table:
+            raise ValueError(f"key {key!r} is missing in {where}")
+
+
+def _problems(table):
+    """The grid of problems that one table spans."""
+    _check_keys(table, "[problem]", required=("alpha",))
+    for key, value in table.items():
+        if value == []:
+            raise ValueError(f"{key} in [problem] must not be an empty list")
+    grids = [_as_list(value) for value in table.values()]
+    return [Problem(**dict(zip(table, point, strict=True))) for point in product(*grids)]
+
+
+def _variants(table):
+    """The estimators that one table describes."""
+    if "name" not in table:
+        raise ValueError("key 'name' is missing in [[estimator]]")
+    name, grid = table.pop("name"), table.pop("grid", {})
+    if not isinstance(grid, dict) or not all(isinstance(values, list) and values for values in grid.values()):
+        raise ValueError(f"grid in [[estimator]] must be a table of non-empty lists, got {grid!r}")
+    twice = sorted(set(table) & set(grid))
+    if twice:
+        raise ValueError(f"{', '.join(twice)} in [[estimator]] must be either an option or in grid, got both")
+    return [Estimator(name, table | dict(zip(grid, point, strict=True))) for point in product(*grid.values())]
+
+
+def _check_options(estimator):
+    name, options = estimator.name, estimator.options
+    if name not in ADAPTERS:
+        raise ValueError(f"unknown estimator {name!r}; allowed are {', '.join(ADAPTERS)}")
+    signature = inspect.signature(ADAPTERS[name].function).parameters
+    allowed = [key for key in signature if key not in _SUPPLIED]
+    for key, value in options.items():
+        if key not in allowed:
+            raise ValueError(f"unknown option {key!r} of estimator {name}; allowed are {', '.join(allowed)}")
+        if key == "init":
+            if name != "gradient_descent" or value != "nuclear_norm":
+                raise ValueError(
+                    f"option 'init' may only be \"nuclear_norm\", for gradient_descent, got {value!r} for {name}"
+                )
+            if "init_scale" in options:
+                raise ValueError("options 'init' and 'init_scale' of gradient_descent exclude each other")
+            continue
+        default = signature[key].default
+        if isinstance(default, bool):
+            right, kind = isinstance(value, bool), "true or false"
+        elif default is None or isinstance(default, str):
+            right, kind = isinstance(value, str), "a string"
+        else:
+            numbers = _as_list(value)
+            right = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers) and numbers
+            kind = "a number"
+        if not right:
+            raise ValueError(f"option {key!r} of estimator {name} must be {kind}, got {value!r}")
+
+
+def _check_noise(estimator, problem):
+    """The conditional laws that `posterior` samples have no width without noise."""
+    if estimator.name == "posterior" and not estimator.options.get("delta", problem.delta) > 0.0:
+        raise ValueError("estimator posterior needs delta > 0, in each [problem] or as an option; got delta = 0")

@@ -1,0 +1,250 @@
+"""Running the tasks of a sweep on an executor, and keeping what comes back."""
+
+import concurrent.futures as cf
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from bsr._checks import check_integer, check_real
+from bsr.sweep._config import Config
+from bsr.sweep._store import Store
+from bsr.sweep._tasks import execute
+
+__all__ = ["Counts", "run"]
+
+_DIED = "the worker process died while this task ran alone; it may have been killed for its memory"
+
+
+class Counts(NamedTuple):
+    """What became of the tasks of a sweep.
+
+    Attributes
+    ----------
+    done, failed, refused : int
+        Tasks with that status in the file after the run.
+    skipped : int
+        Those among `done` that had been done before.
+    """
+
+    done: int
+    failed: int
+    refused: int
+    skipped: int
+
+
+def run(
+    config,
+    out,
+    *,
+    resume=False,
+    allow_other_config=False,
+    workers=None,
+    executor=None,
+    threads=1,
+    progress=True,
+    memory_limit=None,
+):
+    """Run all tasks of a configuration and store each result as it comes.
+
+    Parameters
+    ----------
+    config : Config, str or pathlib.Path
+        What to run, or the TOML file that says it.
+    out : str or pathlib.Path
+        File of the results, for `load`.
+    resume : bool, default False
+        Go on with an existing file: skip what is done, repeat what failed or was refused.
+    allow_other_config : bool, default False
+        Go on even if the file was made with another configuration. Tasks that both share are not repeated.
+    workers : int, optional
+        Processes. As many as there are cores for `threads` threads each by default. With an `executor`, the number of
+        tasks that it runs at a time; needed only to keep a large one busy.
+    executor : concurrent.futures.Executor, optional
+        Where to run instead: a Dask cluster's `client.get_executor()`, an MPI pool, or a thread. It is not shut down.
+    threads : int, default 1
+        Threads of BLAS and numba for each task.
+    progress : bool, default True
+        Show a progress bar with the time left.
+    memory_limit : float, optional
+        Bytes that a task may take. By default the memory available now, shared between the workers; with an `executor`,
+        which may be elsewhere, no limit.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    ValueError
+        If an argument or the configuration is not allowed, or the file is not of this sweep.
+    FileExistsError
+        If the file exists and `resume` is not set.
+    OSError
+        If the file cannot be read or written. What was stored stays.
+    RuntimeError
+        If the given executor broke or cancelled tasks; those are not recorded, and `resume` repeats them.
+    KeyboardInterrupt
+        On Ctrl-C, after the workers have ended. What was stored stays.
+
+    Warns
+    -----
+    UserWarning
+        If tasks were refused because they need more memory than there is. They are rows of status 'refused'.
+
+    Notes
+    -----
+    A task's randomness comes from the root seed and the task's own description, so a result depends neither on the
+    order of the tasks, nor on the workers, nor on interruptions. It may depend in its last digits on `threads` and on
+    the machine.
+
+    A task that raises is a row of status 'failed' with its traceback. If a worker process dies, the tasks that were
+    under way are repeated one at a time in a fresh pool; one that kills its worker again when alone has failed. A Dask
+    cluster repeats tasks of lost workers by itself.
+
+    Processes are spawned: a script that calls this needs `if __name__ == "__main__":`.
+    """
+    if not isinstance(config, Config):
+        config = Config.read(config)
+    threads = check_integer("threads", threads, 1)
+    own = executor is None
+    if workers is None:
+        workers = max(1, _cores() // threads) if own else getattr(executor, "_max_workers", _cores())
+    workers = check_integer("workers", workers, 1)
+    if memory_limit is None:
+        memory_limit = _available_memory() / workers if own else float("inf")
+    elif memory_limit != float("inf"):
+        memory_limit = float(check_real("memory_limit", memory_limit, "positive"))
+
+    store = Store(out, config, resume=resume, allow_other_config=allow_other_config)
+    with contextlib.closing(store):
+        tasks, done = config.tasks(), store.done()
+        skipped = sum(task.key in done for task in tasks)
+        waiting, counts = deque(), {"done": skipped, "failed": 0, "refused": 0}
+        with tqdm(total=len(tasks), initial=skipped, disable=not progress, smoothing=0, unit="task") as bar:
+
+            def record(task, outcome):
+                store.write(task, outcome)
+                counts[outcome["status"]] += 1
+                bar.set_postfix({name: count for name, count in counts.items() if count and name != "done"})
+                bar.update()
+
+            refused = []
+            for task in tasks:
+                if task.key in done:
+                    continue
+                if task.memory <= memory_limit:
+                    waiting.append(task)
+                    continue
+                note = f"needs {task.memory / 1e9:.3g} GB, a task may take {memory_limit / 1e9:.3g} GB"
+                refused.append(f"{task.estimator.name} at d={task.d}, alpha={task.problem.alpha}: {note}")
+                record(task, {"status": "refused", "note": note})
+            if refused:
+                warnings.warn(f"{len(refused)} tasks refused; the first: {refused[0]}", stacklevel=2)
+            call = partial(execute, threads=threads)
+            if own:
+                _run_in_processes(call, waiting, workers, record)
+            else:
+                broken = _drain(executor, call, waiting, 2 * workers, record)
+                if broken:
+                    raise RuntimeError(
+                        f"the executor broke or cancelled {len(broken)} tasks; {counts['done']} of {len(tasks)} are "
+                        f"done and stored in {Path(out)}, resume=True repeats the others"
+                    )
+    return Counts(**counts, skipped=skipped)
+
+
+def _run_in_processes(call, waiting, workers, record):
+    """Run the waiting tasks in a pool of processes, and in a fresh one after a worker has died."""
+    suspects = deque()
+    while waiting or suspects:
+        with _pool(1 if suspects else workers) as pool:
+            if not suspects:
+                # One more than there are workers: they need not wait for the coordinator's writing.
+                suspects.extend(_drain(pool, call, waiting, workers + 1, record))
+                continue
+            while suspects:
+                task = suspects.popleft()
+                if _drain(pool, call, deque([task]), 1, record):
+                    record(task, {"status": "failed", "traceback": _DIED})
+                    break
+
+
+def _drain(executor, call, waiting, in_flight, record):
+    """Run tasks until none waits or the executor breaks; return those that it lost."""
+    running, lost = {}, []
+    try:
+        while waiting or running:
+            while waiting and len(running) < in_flight and not lost:
+                task = waiting.popleft()
+                try:
+                    running[executor.submit(call, task)] = task
+                except cf.BrokenExecutor:
+                    lost.append(task)
+            if not running:
+                break
+            for future in cf.wait(running, return_when=cf.FIRST_COMPLETED).done:
+                task = running.pop(future)
+                error = cf.CancelledError() if future.cancelled() else future.exception()
+                if isinstance(error, cf.CancelledError | cf.BrokenExecutor):
+                    lost.append(task)
+                elif error is not None:  # not the task's own, which `execute` reports
+                    trace = "".join(traceback.format_exception(error))
+                    record(task, {"status": "failed", "traceback": trace})
+                else:
+                    record(task, future.result())
+    finally:
+        for future in running:
+            future.cancel()
+    return lost
+
+
+@contextlib.contextmanager
+def _pool(workers):
+    """Processes that end with the block, and with this process however it ends."""
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = cf.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+        pool.shutdown(cancel_futures=True)
+    except BaseException:  # Ctrl-C, a full disk: do not wait for tasks that may take hours
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - before:
+            child.terminate()
+        pool.shutdown()
+        raise
+
+
+def _start_worker():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the coordinator ends its workers
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent():
+    """End with the parent, even if it was killed and could not tell."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _available_memory():
+    try:
+        import psutil
+    except ImportError:
+        raise ImportError(
+            "psutil tells the available memory; install bsr[sweep], or say memory_limit in bytes"
+        ) from None
+    return psutil.virtual_memory().available

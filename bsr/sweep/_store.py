@@ -1,0 +1,286 @@
+"""Results of a sweep in one SQLite file: written by the coordinator alone, a row a task, each committed at once."""
+
+import contextlib
+import errno
+import json
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import bsr
+from bsr.model import Problem
+from bsr.sweep._tasks import canonical, git_commit
+
+__all__ = ["Store", "load"]
+
+APPLICATION_ID = 0x62737277  # "bsrw"; at byte 68 of the file, so that it can be told without opening a database
+SCHEMA_VERSION = 1
+_MAGIC = b"SQLite format 3\x00"
+_POINT = ("alpha", "beta", "rho", "delta", "d", "estimator", "options")
+_COLUMNS = {
+    "key": "TEXT PRIMARY KEY",
+    "alpha": "REAL",
+    "beta": "REAL",
+    "rho": "REAL",
+    "delta": "REAL",
+    "d": "INTEGER",
+    "estimator": "TEXT",
+    "options": "TEXT",
+    "data_set": "INTEGER",
+    "seed": "INTEGER",
+    "dtype": "TEXT",
+    "n": "INTEGER",
+    "L": "INTEGER",
+    "r": "INTEGER",
+    "status": "TEXT CHECK (status IN ('done', 'failed', 'refused'))",
+    "metrics": "TEXT",
+    "seconds": "REAL",
+    "note": "TEXT",
+    "traceback": "TEXT",
+    "version": "TEXT",
+    "git_commit": "TEXT",
+    "machine": "TEXT",
+    "finished_at": "TEXT",
+}
+
+
+class Store:
+    """The file of a sweep, open for writing.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    config : Config
+    resume : bool
+        Whether to go on with an existing file. Without it, there must be none; with it, there may be none.
+    allow_other_config : bool
+        Whether that file may be of another configuration, which this one then replaces in it.
+
+    Raises
+    ------
+    FileExistsError, PermissionError, OSError
+        If there is a file and no `resume`, or it cannot be written.
+    ValueError
+        If the file is damaged, not the result of a sweep, or of another configuration. It is left as it was.
+    """
+
+    def __init__(self, path, config, *, resume=False, allow_other_config=False):
+        self.path = Path(path)
+        exists = self.path.exists()
+        if exists:
+            if not resume:
+                raise FileExistsError(
+                    errno.EEXIST, "results exist already; resume=True (--resume) goes on with them", str(self.path)
+                )
+            meta = _inspect(self.path)
+            if meta["config_hash"] != config.hash and not allow_other_config:
+                raise ValueError(
+                    f"{self.path} holds the results of another configuration ({meta['config_name']}, hash "
+                    f"{meta['config_hash'][:12]}) than {config.name} (hash {config.hash[:12]}); choose another file, "
+                    "or allow_other_config=True (--force) to add to this one"
+                )
+            if not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, "results cannot be written", str(self.path))
+        try:
+            self._connection = _connect(self.path)
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                if not exists:
+                    self._create()
+                self._describe(config)
+        except sqlite3.Error as error:
+            if not exists:
+                self._discard()
+            raise self._failure(error) from error
+
+    def _create(self):
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS.items())
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)")
+        self._connection.execute(f"CREATE TABLE results ({columns})")
+        self._write_meta(created=_now(), bsr_version=bsr.__version__, git_commit=git_commit())
+
+    def _describe(self, config):
+        self._write_meta(config=config.text, config_name=Path(config.name).name, config_hash=config.hash)
+
+    def _write_meta(self, **entries):
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(entries.items()))
+
+    def _discard(self):
+        """Remove what is left of a file that could not be created."""
+        self.close()
+        for path in (self.path, Path(f"{self.path}-journal")):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _failure(self, error):
+        full = "full" in str(error)
+        what = "the disk is full" if full else str(error)
+        return OSError(
+            errno.ENOSPC if full else errno.EIO,
+            f"results cannot be written: {what}; rows written before are safe",
+            str(self.path),
+        )
+
+    def done(self):
+        """Keys of the tasks that are done."""
+        return {key for (key,) in self._connection.execute("SELECT key FROM results WHERE status = 'done'")}
+
+    def write(self, task, outcome):
+        """Write a row and commit it.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, say because the disk is full. Earlier rows are safe.
+        """
+        n, L, r = task.problem.sizes(task.d)
+        row = {
+            "key": task.key,
+            **{name: getattr(task.problem, name) for name in ("alpha", "beta", "rho", "delta")},
+            **{"d": task.d, "estimator": task.estimator.name, "options": canonical(task.estimator.options)},
+            **{"data_set": task.index, "seed": task.seed, "dtype": task.dtype, "n": n, "L": L, "r": r},
+            **{name: outcome.get(name) for name in ("status", "seconds", "note", "traceback")},
+            **{name: outcome.get(name) for name in ("version", "git_commit", "machine")},
+            "metrics": canonical(outcome.get("metrics", {})),
+            "finished_at": _now(),
+        }
+        marks = ", ".join("?" * len(_COLUMNS))
+        try:
+            with self._connection:
+                values = [row[name] for name in _COLUMNS]
+                self._connection.execute(f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def close(self):
+        """Close the file."""
+        if hasattr(self, "_connection"):
+            self._connection.close()
+
+
+def load(path, raw=False):
+    """Read the results of a sweep as a table.
+
+    A sweep may be running meanwhile.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    raw : bool, default False
+        Whether to return a row for each task instead of one for each point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each problem, size and estimator with its options, sorted. `alpha`, `beta` and `rho` are those of
+        the integers n, L and r used: compare theory at these. `options` is JSON; each option is also a column,
+        `option_lr` for `lr`. `done`, `failed` and `refused` count tasks, `seconds` is the mean time of those done, and
+        `commits` and `versions` name what they ran with. For each metric, say `error`: its mean `error`, the standard
+        error of that mean `error_se` (NaN for one data set) and the number of data sets `error_count` with a finite
+        value. With `raw`, the columns are those of the file, with a column for each metric. `attrs` of the table has
+        the configuration (`config`, `config_name`, `config_hash`) and when and with what the file was made.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged or not the result of a sweep.
+    ImportError
+        If pandas is not installed.
+
+    Notes
+    -----
+    Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher; `train_error`;
+    `recovered`, the fraction of estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the
+    teacher's; `iterations`; `converged`, a fraction. Means over the replicas of gradient descent that did not diverge,
+    which adds `error_averaged` of their mean, `error_stopped` at the best of the recorded steps, `norm`
+    ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions `landed`
+    and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and `effective_sample_size`, the
+    nuclear norm its certified `gap`.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    meta = _inspect(path)
+    with contextlib.closing(_connect(path, read_only=True)) as connection:
+        rows = connection.execute(f"SELECT {', '.join(map(_quote, _COLUMNS))} FROM results").fetchall()
+    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
+    metrics = pd.DataFrame([json.loads(text) for text in frame.metrics], index=frame.index, dtype=float).sort_index(
+        axis=1
+    )
+    options = pd.DataFrame([json.loads(text) for text in frame.options], index=frame.index)
+    options = options.sort_index(axis=1).add_prefix("option_")
+    frame = pd.concat([frame.drop(columns="metrics"), options, metrics], axis=1)
+    names = [*_POINT, "seed", "dtype"]
+    frame = frame.sort_values([*names, "data_set"]).reset_index(drop=True)
+    if not raw:
+        points = [_point(group, metrics.columns, options.columns) for _, group in frame.groupby(names)]
+        frame = pd.DataFrame(points)
+    frame.attrs.update(meta)
+    return frame
+
+
+def _point(group, metrics, options):
+    """Means over the data sets of one problem, size and estimator."""
+    first, done = group.iloc[0], group[group.status == "done"]
+    d, n, L, r = (int(first[name]) for name in ("d", "n", "L", "r"))
+    problem = Problem(n / (d * L), L / d, r / min(d, L), first.delta)
+    row = {name: getattr(problem, name) for name in ("alpha", "beta", "rho", "delta")}
+    row |= {"d": d, "n": n, "L": L, "r": r, "estimator": first.estimator, "options": first.options}
+    row |= {name: first[name] for name in options}
+    row |= {status: int((group.status == status).sum()) for status in ("done", "failed", "refused")}
+    row |= {"seconds": done.seconds.mean()}
+    row |= {f"{name}s": " ".join(sorted(set(done[column].dropna()))) for name, column in _ORIGIN.items()}
+    for name in metrics:
+        values = done[name].dropna()
+        row |= {name: values.mean(), f"{name}_se": values.sem(), f"{name}_count": len(values)}
+    return row
+
+
+_ORIGIN = {"version": "version", "commit": "git_commit"}
+
+
+def _inspect(path):
+    """What the file says of itself, once it is known to be ours and sound; nothing is written."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    if head[:16] != _MAGIC or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise ValueError(f"{path} is not the result of a sweep; it is left as it was")
+    # After a kill in the middle of a commit a journal remains. Our own file may be repaired from it, by SQLite itself.
+    read_only = not Path(f"{path}-journal").exists()
+    try:
+        with contextlib.closing(_connect(path, read_only)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != SCHEMA_VERSION:
+                raise ValueError(
+                    f"{path} has the layout {version} of another version of bsr, this one reads {SCHEMA_VERSION}"
+                )
+            (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if state != "ok":
+                raise sqlite3.DatabaseError(state)
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+            connection.execute(f"SELECT {', '.join(map(_quote, _COLUMNS))} FROM results LIMIT 1").fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such" not in str(error):
+            raise OSError(errno.EIO, f"results cannot be read: {error}", str(path)) from error
+        raise ValueError(f"{path} is damaged: {error}; it is left as it was") from error
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} is damaged: {error}; it is left as it was") from error
+    return meta
+
+
+def _connect(path, read_only=False):
+    mode = "ro" if read_only else "rwc"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60)
+
+
+def _quote(name):
+    return f'"{name}"'
+
+
+def _now():
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,414 @@
+"""Sweeps: results that depend on nothing but the task, and a file that survives what happens to its writer."""
+
+import concurrent.futures as cf
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bsr
+from bsr import cli, sweep
+from bsr.sweep import _run, _store, _tasks
+
+pytest.importorskip("pandas")
+CONFIG = """
+[sweep]
+seeds = 2
+d = [8, 10]
+[problem]
+alpha = [0.5, 0.8]
+rho = 0.2
+delta = 0.1
+[[estimator]]
+name = "gamp_rie"
+iterations = 40
+[[estimator]]
+name = "gradient_descent"
+replicas = 3
+steps = 100
+grid = {lr = [0.1, 0.3]}
+[[estimator]]
+name = "nuclear_norm"
+[[estimator]]
+name = "ridge"
+"""
+# What a run may change: the time that a task took and where.
+TIMES = ["seconds", "finished_at", "machine", "git_commit"]
+ROOT = Path(__file__).parents[1]
+
+
+def raw(path):
+    return sweep.load(path, raw=True)
+
+
+def assert_same(first, second):
+    import pandas as pd
+
+    pd.testing.assert_frame_equal(raw(first).drop(columns=TIMES), raw(second).drop(columns=TIMES), check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def config():
+    return sweep.Config.parse(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def reference(config, tmp_path_factory):
+    """The results of one process, one task after the other."""
+    path = tmp_path_factory.mktemp("sweep") / "reference.db"
+    with cf.ThreadPoolExecutor(1) as executor:
+        counts = sweep.run(config, path, executor=executor, progress=False)
+    assert counts == (40, 0, 0, 0)
+    return path
+
+
+def in_thread(config, path, **options):
+    with cf.ThreadPoolExecutor(1) as executor:
+        return sweep.run(config, path, executor=executor, progress=False, **options)
+
+
+# Results
+
+
+def test_results_do_not_depend_on_the_order(config, reference, tmp_path, monkeypatch):
+    tasks = config.tasks()
+    random.Random(1).shuffle(tasks)
+    monkeypatch.setattr(sweep.Config, "tasks", lambda self: tasks)
+    monkeypatch.setattr(sweep.Config, "hash", "other")
+    in_thread(config, tmp_path / "shuffled.db")
+    assert_same(tmp_path / "shuffled.db", reference)
+
+
+def test_two_workers_give_what_one_process_gives(config, reference, tmp_path):
+    sweep.run(config, tmp_path / "two.db", workers=2, progress=False)
+    assert_same(tmp_path / "two.db", reference)
+
+
+def test_estimators_see_the_same_data_and_data_sets_differ(reference):
+    powers = raw(reference).groupby(["alpha", "d", "data_set"]).power
+    assert (powers.nunique() == 1).all()
+    assert powers.first().nunique() == 8
+
+
+def test_a_result_is_what_a_direct_call_gives(config, reference):
+    task = next(task for task in config.tasks() if task.estimator.name == "ridge")
+    data_rng, _ = task.generators()
+    data = task.problem.sample(task.d, data_rng)
+    error = bsr.mse(bsr.estimators.ridge(data.X, data.y, 0.1).S, data.S)
+    row = raw(reference).set_index("key").loc[task.key]
+    assert row.error == pytest.approx(error, rel=1e-9)
+
+
+def test_the_table_has_means_and_standard_errors(reference):
+    table, rows = sweep.load(reference), raw(reference)
+    assert len(table) == 20
+    row = table[(table.estimator == "ridge") & (table.d == 8)].iloc[0]
+    errors = rows[(rows.estimator == "ridge") & (rows.d == 8) & (rows.n == row.n)].error
+    assert row.error == pytest.approx(errors.mean())
+    assert row.error_se == pytest.approx(abs(np.subtract(*errors)) / 2)
+    assert (row.error_count, row.done, row.failed) == (2, 2, 0)
+    assert row.rho == 2 / 8  # of the rank used, not of the 0.2 asked for
+    descent = table[table.estimator == "gradient_descent"]
+    assert set(descent.option_lr) == {0.1, 0.3}
+    # Averaging m replicas: error of the mean = error - (norm - overlap)(m - 1)/m.
+    gain = (descent.norm - descent.overlap_replicas) * 2 / 3
+    np.testing.assert_allclose(descent.error_averaged, descent.error - gain, rtol=1e-9)
+
+
+def test_all_estimators_run():
+    text = "[sweep]\nd = 8\n[problem]\nalpha = 0.6\nrho = 0.3\ndelta = 0.1\n"
+    more = {"posterior": "sweeps = 40\nburn_in = 10", "gradient_descent": 'init = "nuclear_norm"\nsteps = 5'}
+    text += "".join(f'[[estimator]]\nname = "{name}"\n{more.get(name, "")}\n' for name in _tasks.ADAPTERS)
+    for task in sweep.Config.parse(text).tasks():
+        outcome = _tasks.execute(task)
+        assert outcome["status"] == "done", outcome["traceback"]
+        assert 0 < outcome["metrics"]["error"] < 2.5
+    assert set(_tasks.ADAPTERS) == set(bsr.estimators.__all__)
+
+
+# Interruptions
+
+COORDINATOR = """
+import sys
+from bsr import sweep
+if __name__ == "__main__":
+    sweep.run(sweep.Config.read(sys.argv[1]), sys.argv[2], workers=1, progress=False)
+"""
+
+
+def wait_for_rows(path, count, process):
+    for _ in range(600):
+        with contextlib.suppress(Exception):
+            if len(raw(path)) >= count:
+                return
+        assert process.poll() is None, "ended too early"
+        time.sleep(0.02)
+    raise AssertionError("no rows")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_in_the_middle_and_resumed(config, reference, tmp_path, how):
+    (tmp_path / "c.toml").write_text(CONFIG)
+    (tmp_path / "c.py").write_text(COORDINATOR)
+    path = tmp_path / "killed.db"
+    command = [sys.executable, tmp_path / "c.py", tmp_path / "c.toml", path]
+    if how == signal.SIGINT:
+        command = [sys.executable, "-c", "import sys; from bsr.cli import main; sys.exit(main(sys.argv[1:]))"]
+        command += ["sweep", tmp_path / "c.toml", "--out", path, "--workers", "1"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for_rows(path, 4, process)
+    process.send_signal(how)
+    _, messages = process.communicate(timeout=30)
+    before = len(raw(path))
+    assert 4 <= before < 40
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "--resume" in messages
+        assert "Traceback" not in messages
+    counts = in_thread(config, path, resume=True)
+    assert counts.skipped == before
+    assert_same(path, reference)
+
+
+def die_once(task, threads=1, *, mark, always):
+    """End the worker: the first time for any task, or each time for one."""
+    if task.index == 0 and task.d == 8 and task.estimator.name == "ridge" and (always or not os.path.exists(mark)):
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _tasks.execute(task, threads)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypatch, always):
+    import functools
+
+    call = functools.partial(die_once, mark=str(tmp_path / "mark"), always=always)
+    monkeypatch.setattr(_run, "execute", call)
+    path = tmp_path / "died.db"
+    counts = sweep.run(config, path, workers=2, progress=False)
+    if not always:
+        assert counts == (40, 0, 0, 0)
+        assert_same(path, reference)
+        return
+    assert counts == (38, 2, 0, 0)  # the guilty, one for each alpha, and nobody else
+    rows = raw(path)
+    failed = rows[rows.status == "failed"]
+    assert set(failed.estimator) == {"ridge"}
+    assert failed.traceback.str.contains("worker process died").all()
+    monkeypatch.undo()
+    assert in_thread(config, path, resume=True) == (40, 0, 0, 38)
+    assert_same(path, reference)
+
+
+def test_dask_gives_the_same_and_survives_a_worker(config, reference, tmp_path, monkeypatch):
+    import functools
+
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(**options, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.run(sys.path.insert, 0, str(Path(__file__).parent))
+        sweep.run(config, tmp_path / "dask.db", executor=client.get_executor(), workers=2, progress=False)
+        assert_same(tmp_path / "dask.db", reference)
+        call = functools.partial(die_once, mark=str(tmp_path / "mark"), always=False)
+        monkeypatch.setattr(_run, "execute", call)
+        counts = sweep.run(config, tmp_path / "died.db", executor=client.get_executor(), workers=2, progress=False)
+    assert (tmp_path / "mark").exists()
+    assert counts == (40, 0, 0, 0)
+    assert_same(tmp_path / "died.db", reference)
+
+
+def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp_path, monkeypatch):
+    def fail(X, y, lam):
+        raise FloatingPointError("out of luck")
+
+    broken = _tasks.ADAPTERS["ridge"]._replace(function=fail)
+    monkeypatch.setitem(_tasks.ADAPTERS, "ridge", broken)
+    path = tmp_path / "failed.db"
+    assert in_thread(config, path) == (32, 8, 0, 0)
+    rows = raw(path)
+    failed = rows[rows.status == "failed"]
+    assert set(failed.estimator) == {"ridge"}
+    assert failed.traceback.str.contains("FloatingPointError: out of luck").all()
+    monkeypatch.undo()
+    assert in_thread(config, path, resume=True) == (40, 0, 0, 32)
+    assert_same(path, reference)
+
+
+def test_what_cannot_fit_is_refused_with_the_estimate(config, tmp_path):
+    sizes = sorted(task.memory for task in config.tasks())
+    path = tmp_path / "small.db"
+    with pytest.warns(UserWarning, match=r"1 tasks refused|tasks refused"):
+        counts = in_thread(config, path, memory_limit=sizes[20])
+    assert counts.refused == sum(size > sizes[20] for size in sizes) > 0
+    rows = raw(path)
+    assert rows[rows.status == "refused"].note.str.contains(r"needs [\d.]+ GB").all()
+    assert in_thread(config, path, resume=True).done == 40
+
+
+# The file
+
+
+def test_a_full_disk_is_an_error_that_keeps_the_rows(config, reference, tmp_path, monkeypatch):
+    connect, path = _store._connect, tmp_path / "full.db"
+
+    def small(path, read_only=False):
+        connection = connect(path, read_only)
+        connection.execute("PRAGMA max_page_count = 8")
+        return connection
+
+    monkeypatch.setattr(_store, "_connect", small)
+    with pytest.raises(OSError, match="disk is full"):
+        in_thread(config, path)
+    monkeypatch.undo()
+    rows = len(raw(path))
+    assert 0 < rows < 40
+    assert in_thread(config, path, resume=True).skipped == rows
+    assert_same(path, reference)
+
+
+def test_a_file_that_cannot_be_made_is_an_error(config, tmp_path):
+    for path in (tmp_path / "nowhere" / "out.db", Path("/proc/out.db")):
+        with pytest.raises(OSError, match="cannot be written"):
+            in_thread(config, path)
+        assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_file_is_an_error(config, reference, tmp_path):
+    path = tmp_path / "copy.db"
+    path.write_bytes(reference.read_bytes())
+    path.chmod(0o444)
+    with pytest.raises(PermissionError):
+        in_thread(config, path, resume=True)
+    assert path.read_bytes() == reference.read_bytes()
+
+
+def foreign(path, reference):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE results (key, status)")
+        connection.commit()
+
+
+def text(path, reference):
+    path.write_text("important notes")
+
+
+def empty(path, reference):
+    path.touch()
+
+
+def truncated(path, reference):
+    path.write_bytes(reference.read_bytes()[:-5000])
+
+
+def damaged(path, reference):
+    content = bytearray(reference.read_bytes())
+    content[4096:12288] = random.Random(0).randbytes(8192)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("make", [foreign, text, empty, truncated, damaged])
+def test_foreign_and_damaged_files_are_left_as_they_are(config, reference, tmp_path, make):
+    path = tmp_path / "file.db"
+    make(path, reference)
+    before = path.read_bytes()
+    for attempt in (
+        lambda: in_thread(config, path, resume=True),
+        lambda: in_thread(config, path, resume=True, allow_other_config=True),
+        lambda: sweep.load(path),
+    ):
+        with pytest.raises(ValueError, match=r"not the result of a sweep|damaged"):
+            attempt()
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_existing_results_are_not_overwritten(config, reference):
+    before = reference.read_bytes()
+    with pytest.raises(FileExistsError, match="--resume"):
+        in_thread(config, reference)
+    assert reference.read_bytes() == before
+
+
+def test_results_of_another_configuration_are_refused_unless_told(config, reference, tmp_path):
+    path = tmp_path / "copy.db"
+    path.write_bytes(reference.read_bytes())
+    other = sweep.Config.parse(CONFIG.replace("seeds = 2", "seeds = 3"))
+    with pytest.raises(ValueError, match="another configuration"):
+        in_thread(other, path, resume=True)
+    assert path.read_bytes() == reference.read_bytes()
+    assert in_thread(other, path, resume=True, allow_other_config=True) == (60, 0, 0, 40)
+    same = sweep.Config.parse("# a comment\n" + CONFIG.replace("[0.5, 0.8]", "[0.8, 0.5]"))
+    assert same.hash == config.hash != other.hash
+
+
+# Configurations
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("alpha =", "alhpa ="), r"unknown key 'alhpa' in \[problem\]; allowed are alpha, beta, rho, delta"),
+        (("seeds =", "seed_count ="), r"unknown key 'seed_count' in \[sweep\]"),
+        (("d = [8, 10]", ""), r"key 'd' is missing in \[sweep\]"),
+        (("steps =", "stpes ="), "unknown option 'stpes' of estimator gradient_descent; allowed are rank, replicas"),
+        (("steps = 100", 'steps = "many"'), "'steps' of estimator gradient_descent must be a number"),
+        (("replicas =", "rng ="), "unknown option 'rng'"),
+        (('"ridge"', '"rigde"'), "unknown estimator 'rigde'; allowed are gamp_rie"),
+        (('"ridge"', '"ridge"\ninit = "nuclear_norm"'), "unknown option 'init' of estimator ridge"),
+        (("delta = 0.1", "delta = -0.1"), "delta must be zero or positive"),
+        (("seeds = 2", "seeds = 0"), "seeds must be an integer >= 1"),
+        (("rho = 0.2", "rho = 0.001"), "d=8 is too small for rho=0.001"),
+        (("d = [8, 10]", "d = ["), "not valid TOML"),
+        (("iterations = 40", "grid = {iterations = 40}"), "grid in .* must be a table of non-empty lists"),
+    ],
+)
+def test_bad_configurations_are_named(change, message):
+    assert change[0] in CONFIG
+    with pytest.raises(ValueError, match=f"bad.toml: .*{message}"):
+        sweep.Config.parse(CONFIG.replace(*change), name="bad.toml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
+def test_experiments_are_valid_and_say_how_many_tasks_they_have(path):
+    config = sweep.Config.read(path)
+    assert f"{len(config.tasks())} tasks" in config.text
+    assert max(task.memory for task in config.tasks()) < 8e9
+
+
+# The command line
+
+
+def test_the_commands(tmp_path, capsys):
+    source, out, csv = tmp_path / "c.toml", tmp_path / "out.db", tmp_path / "out.csv"
+    source.write_text(CONFIG)
+    assert cli.main(["sweep", str(source), "--dry-run"]) == 0
+    assert "40 tasks" in capsys.readouterr().out
+    assert not out.exists()
+    assert cli.main(["sweep", str(source)]) == 2
+    assert "--out is needed" in capsys.readouterr().err
+    assert cli.main(["sweep", str(source), "--out", str(out), "--workers", "2"]) == 0
+    assert "done 40" in capsys.readouterr().out
+    assert cli.main(["sweep", str(source), "--out", str(out)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert cli.main(["sweep-table", str(out)]) == 0
+    assert "gamp_rie" in capsys.readouterr().out
+    assert cli.main(["sweep-table", str(out), "--csv", str(csv)]) == 0
+    import pandas as pd
+
+    pd.testing.assert_frame_equal(
+        pd.read_csv(csv, comment="#")[["n", "error", "error_se"]],
+        sweep.load(out)[["n", "error", "error_se"]],
+        rtol=1e-7,
+    )
