@@ -30,8 +30,12 @@ class Counts(NamedTuple):
 
     Attributes
     ----------
-    done, failed, refused : int
+    done : int
         Tasks with that status in the file after the run.
+    failed : int
+        Likewise.
+    refused : int
+        Likewise: they need more memory than a task may take.
     skipped : int
         Those among `done` that had been done before.
     """
