@@ -194,7 +194,8 @@ def load(path, raw=False):
 
     Notes
     -----
-    Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher; `train_error`;
+    Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher, whose fluctuations
+    are most of the error's at small sizes; `relative_error`, their ratio; `train_error`;
     `recovered`, the fraction of estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the
     teacher's; `iterations`; `converged`, a fraction. Means over the replicas of gradient descent that did not diverge,
     which adds `error_averaged` of their mean, `error_stopped` at the best of the recorded steps, `norm`

@@ -190,9 +190,11 @@ def _common(result, data):
     nothing = np.full(1, np.nan)
     errors = mse(stack, data.S) if len(stack) else nothing
     lengths = np.linalg.norm(stack, "nuc", axis=(1, 2)) if len(stack) else nothing
+    power = np.mean(data.S**2)
     return {
         "error": np.mean(errors),
-        "power": np.mean(data.S**2),
+        "relative_error": np.mean(errors) / power,
+        "power": power,
         "recovered": np.mean(errors < RECOVERED),
         "nuclear_ratio": np.mean(lengths) / np.linalg.norm(data.S, "nuc"),
         "train_error": _train_error(result, data),
