@@ -61,7 +61,8 @@ def test_readme_example_runs():
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names = {}
     exec(example, names)
-    problem, error = names["problem"], bsr.mse(names["result"].S, names["data"].S)
+    data, result = names["data"], names["result"]
+    problem, error = data.problem, bsr.mse(result.S, data.S)
     optimal = bsr.theory.bayes.mmse(problem.alpha, problem.beta, problem.rho, problem.delta)
     assert error == pytest.approx(optimal, rel=0.25)  # one sample at d = 60
 
