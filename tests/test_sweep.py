@@ -121,6 +121,11 @@ def test_the_table_has_means_and_standard_errors(reference):
     # Averaging m replicas: error of the mean = error - (norm - overlap)(m - 1)/m.
     gain = (descent.norm - descent.overlap_replicas) * 2 / 3
     np.testing.assert_allclose(descent.error_averaged, descent.error - gain, rtol=1e-9)
+    # Errors relative to each teacher's power are divided before they are averaged.
+    rows = rows[rows.estimator == "gradient_descent"]
+    for kind in ("error", "error_averaged"):
+        ratio = rows[kind] / rows.power
+        np.testing.assert_allclose(rows[f"relative_{kind}"], ratio, rtol=1e-9)
 
 
 def test_all_estimators_run():

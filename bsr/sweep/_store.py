@@ -198,9 +198,9 @@ def load(path, raw=False):
     are most of the error's at small sizes; `relative_error`, their ratio; `train_error`;
     `recovered`, the fraction of estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the
     teacher's; `iterations`; `converged`, a fraction. Means over the replicas of gradient descent that did not diverge,
-    which adds `error_averaged` of their mean, `error_stopped` at the best of the recorded steps, `norm`
-    ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions `landed`
-    and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and `effective_sample_size`, the
+    which adds `error_averaged` and `relative_error_averaged` of their mean, `error_stopped` at the best of the recorded
+    steps, `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the
+    fractions `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and `effective_sample_size`, the
     nuclear norm its certified `gap`.
     """
     import pandas as pd

@@ -214,8 +214,10 @@ def _descent_metrics(result, data):
     m = int(fine.sum())
     norm, mean_norm = np.mean(result.S[fine] ** 2) if m else np.nan, np.mean(result.S_mean**2)
     history = result.history.error[:, fine]
+    averaged = mse(result.S_mean, data.S)
     return {
-        "error_averaged": mse(result.S_mean, data.S),
+        "error_averaged": averaged,
+        "relative_error_averaged": averaged / np.mean(data.S**2),
         "error_stopped": history.min(axis=0).mean() if m else np.nan,
         "norm": norm,
         "overlap_replicas": (m * mean_norm - norm) / (m - 1) if m > 1 else np.nan,
