@@ -200,8 +200,8 @@ def load(path, raw=False):
     teacher's; `iterations`; `converged`, a fraction. Means over the replicas of gradient descent that did not diverge,
     which adds `error_averaged` and `relative_error_averaged` of their mean, `error_stopped` at the best of the recorded
     steps, `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the
-    fractions `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and `effective_sample_size`, the
-    nuclear norm its certified `gap`.
+    fractions `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
+    `effective_sample_size`, the nuclear norm its certified `gap`.
     """
     import pandas as pd
 
