@@ -392,6 +392,14 @@ def test_experiments_are_valid_and_say_how_many_tasks_they_have(path):
     assert max(task.memory for task in config.tasks()) < 8e9
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "results").glob("*.csv")), ids=lambda path: path.stem)
+def test_tables_of_experiments_are_those_of_the_present_configurations(path):
+    config = sweep.Config.read(ROOT / "experiments" / f"{path.stem}.toml")
+    head = path.read_text()
+    assert f"hash {config.hash[:16]}" in head
+    assert f"tasks done {len(config.tasks())}, failed 0, refused 0" in head
+
+
 # The command line
 
 
