@@ -195,12 +195,12 @@ def load(path, raw=False):
     Notes
     -----
     Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher, whose fluctuations
-    are most of the error's at small sizes; `relative_error`, their ratio; `train_error`;
-    `recovered`, the fraction of estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the
-    teacher's; `iterations`; `converged`, a fraction. Means over the replicas of gradient descent that did not diverge,
-    which adds `error_averaged` and `relative_error_averaged` of their mean, `error_stopped` at the best of the recorded
-    steps, `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the
-    fractions `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
+    are most of the error's at small sizes; `relative_error`, their ratio; `train_error`; `recovered`, the fraction of
+    estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the teacher's; `iterations`;
+    `converged`, a fraction. Means over the replicas of gradient descent that did not diverge, which adds
+    `error_averaged` and `relative_error_averaged` of their mean, `error_stopped` at the best of the recorded steps,
+    `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions
+    `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
     `effective_sample_size`, the nuclear norm its certified `gap`.
     """
     import pandas as pd
@@ -210,9 +210,10 @@ def load(path, raw=False):
     with contextlib.closing(_connect(path, read_only=True)) as connection:
         rows = connection.execute(f"SELECT {', '.join(map(_quote, _COLUMNS))} FROM results").fetchall()
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    metrics = pd.DataFrame([json.loads(text) for text in frame.metrics], index=frame.index, dtype=float).sort_index(
-        axis=1
-    )
+    metrics = pd.DataFrame([json.loads(text) for text in frame.metrics], index=frame.index, dtype=float)
+    for name in {"error", "error_averaged"} & set(metrics):
+        metrics[f"relative_{name}"] = metrics[name] / metrics.power
+    metrics = metrics.sort_index(axis=1)
     options = pd.DataFrame([json.loads(text) for text in frame.options], index=frame.index)
     options = options.sort_index(axis=1).add_prefix("option_")
     frame = pd.concat([frame.drop(columns="metrics"), options, metrics], axis=1)

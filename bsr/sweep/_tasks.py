@@ -190,11 +190,9 @@ def _common(result, data):
     nothing = np.full(1, np.nan)
     errors = mse(stack, data.S) if len(stack) else nothing
     lengths = np.linalg.norm(stack, "nuc", axis=(1, 2)) if len(stack) else nothing
-    power = np.mean(data.S**2)
     return {
         "error": np.mean(errors),
-        "relative_error": np.mean(errors) / power,
-        "power": power,
+        "power": np.mean(data.S**2),
         "recovered": np.mean(errors < RECOVERED),
         "nuclear_ratio": np.mean(lengths) / np.linalg.norm(data.S, "nuc"),
         "train_error": _train_error(result, data),
@@ -214,10 +212,8 @@ def _descent_metrics(result, data):
     m = int(fine.sum())
     norm, mean_norm = np.mean(result.S[fine] ** 2) if m else np.nan, np.mean(result.S_mean**2)
     history = result.history.error[:, fine]
-    averaged = mse(result.S_mean, data.S)
     return {
-        "error_averaged": averaged,
-        "relative_error_averaged": averaged / np.mean(data.S**2),
+        "error_averaged": mse(result.S_mean, data.S),
         "error_stopped": history.min(axis=0).mean() if m else np.nan,
         "norm": norm,
         "overlap_replicas": (m * mean_norm - norm) / (m - 1) if m > 1 else np.nan,
