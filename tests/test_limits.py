@@ -170,26 +170,66 @@ def test_strong_recovery_does_not_jump_at_full_rank():
 # The full theory near its limits
 
 
-@pytest.mark.parametrize("beta", [1.0, 3.0])
-@pytest.mark.parametrize("delta", [0.0, 0.1])
-def test_bayes_tends_to_the_low_rank_limit(beta, delta):
-    rhos = np.array([4e-2, 4e-3, 2e-3])[:, None]
-    alpha_bar = np.array([0.2, 0.7, 0.9, 1.5])  # away from weak recovery, where the distance is of order rho
-    distance = np.abs(
-        mmse(alpha_bar * (1 + beta) * rhos / beta, beta, rhos, delta) - limits.low_rank_mmse(alpha_bar, beta, delta)
-    )
-    assert np.all(distance <= 6 * rhos)
-    assert np.all(distance[2] <= 0.55 * distance[1] + 1e-12)
+def order(parameter, distance):
+    """Exponent of the distance in the parameter, between two values of it."""
+    return np.log(distance[1] / distance[0]) / np.log(parameter[1] / parameter[0])
+
+
+@pytest.mark.parametrize("beta", [1.0, 3.0, 0.1])
+@pytest.mark.parametrize("delta", [0.0, 0.1, 1.0])
+def test_low_rank_is_approached_like_rho_and_at_weak_recovery_more_slowly(beta, delta):
+    b, rho = max(beta, 1 / beta), np.array([5e-3, 2.5e-3])
+    below, at, above = limits.weak_recovery(beta, delta) * np.array([0.3, 1.0, 1.7])
+    for alpha_bar, expected, accuracy in ((below, 1, 0.01), (at, 2 / 3, 0.02), (above, 1, 0.01)):
+        limit = limits.low_rank_mmse(alpha_bar, beta, delta)
+        distance = limit - mmse(alpha_bar * (1 + b) * rho / b, beta, rho, delta)
+        assert np.all(distance > 0)
+        assert order(rho, distance) == pytest.approx(expected, abs=accuracy)
+    # Below, what is learned is what ridge regression learns, times a factor that announces the transition.
+    learned = 1 - mmse(below * (1 + b) * rho / b, beta, rho, delta)
+    ridge = below * (1 + b) * rho / b / (1 + delta)
+    assert learned == pytest.approx(ridge / (1 - 0.3**2), rel=2e-3)
 
 
 @pytest.mark.parametrize("rho", [0.3, 1.0, 3.0])
 @pytest.mark.parametrize("delta", [0.0, 0.1])
-def test_bayes_tends_to_the_limit_of_long_sequences(rho, delta):
-    betas = np.array([1e3, 1e4, 1e5])[:, None]
-    alpha = np.array([0.1, 0.25, 0.8, 1.5])
-    distance = np.abs(mmse(alpha, betas, rho, delta) - limits.long_sequence_mmse(alpha, rho, delta))
-    assert np.all(distance <= 12 / betas)
-    assert np.all(distance[2] <= 0.12 * distance[1] + 1e-12)
+def test_long_sequences_are_approached_like_one_over_beta(rho, delta):
+    betas, alpha = np.array([1e4, 1e5]), np.array([0.1, 0.25, 0.8, 1.5])
+    for a in alpha[alpha < min(1, rho)] if delta == 0 else alpha:
+        distance = mmse(a, betas, rho, delta) - limits.long_sequence_mmse(a, rho, delta)
+        assert np.all(distance > 0)
+        assert np.all(distance < 12 / betas)
+        assert order(1 / betas, distance) == pytest.approx(1, abs=0.02)
+    # The beginning of the curve, where the common space is still to be found, is worse.
+    worst = [
+        np.max(mmse(early, beta, rho, delta) - limits.long_sequence_mmse(early, rho, delta))
+        for beta in betas
+        for early in [np.geomspace(0.1, 6, 60) * rho / beta**0.5]
+    ]
+    assert order(1 / betas, worst) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("beta", [1.0, 1.5, 10.0, 0.001])
+@pytest.mark.parametrize("rho", [0.02, 0.5, 1.0, 3.0])
+def test_whoever_knows_the_short_side_errs_a_little_less(beta, rho):
+    # Given V, rows are Gaussian with covariance V V^T / r: e = tr C / (C + noise) / d, from the Marchenko-Pastur law.
+    noise = np.geomspace(1e-4, 100, 25)
+    half = 0.5 * (1 + rho + rho * noise)
+    e = rho / (half + np.sqrt(half**2 - rho))
+    df = bsr.denoising.mmse(noise, beta, rho) / noise
+    assert np.all(df >= e * (1 - 1e-10))
+    assert np.all(df <= (e + (1 - e) * min(beta, 1 / beta)) * (1 + 1e-10))
+
+
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+@pytest.mark.parametrize("delta", [0.0, 0.1])
+def test_high_rank_is_ridge_regression_up_to_the_square_of_one_over_rho(beta, delta):
+    # The fourth cumulants of S lower the information by b s^4 / (8 rho^2 (1+s)^4): book, chapter 8, eq-08-ridge.
+    alpha, rho = np.array([0.1, 0.5, 0.8]), 3000.0
+    limit = bsr.theory.ridge.mse(alpha, delta)
+    s = alpha / (delta + limit)
+    predicted = beta / rho**2 * s**3 / (1 + s) ** 5 / (1 - s / ((1 + s) ** 2 * (delta + limit)))
+    assert limit - mmse(alpha, beta, rho, delta) == pytest.approx(predicted, rel=5e-3)
 
 
 # All of them
