@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
 from bsr.denoising import _rie
 from bsr.denoising import mmse as denoising_mmse
+from bsr.estimators._threads import blas_for
 from bsr.model import mse
 from bsr.sensing import fused
 
@@ -61,8 +61,7 @@ class GampRie:
     history: History
 
 
-# BLAS threads wait actively after a small SVD and would keep the pass over X from its cores.
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@blas_for(0)  # small decompositions between passes over X
 def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None):
     """Learn the teacher from sequences and labels by approximate message passing.
 

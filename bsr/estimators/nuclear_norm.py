@@ -16,6 +16,7 @@ from tqdm import trange
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
 from bsr.estimators._constraints import FEASIBLE, largest_eigenvalue, least_norm, orthonormal, raise_inconsistent
+from bsr.estimators._threads import blas_for
 from bsr.sensing import adjoint, forward, fused
 
 __all__ = ["NuclearNorm", "nuclear_norm"]
@@ -124,7 +125,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
         raise ValueError(f"lam and tol must be single numbers, got shapes {lam.shape} and {tol.shape}")
     lam, tol = float(lam), float(tol)
     iterations = check_integer("iterations", iterations, 1)
-    n, D, scale = len(y), X[0].size, 1.0 / np.sqrt(X[0].size)
+    n, D = len(y), X[0].size
     if method is None:
         pays = n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT
         direct = lam == 0.0 and pays and 8 * n * D + 8 * min(n, D) ** 2 <= _MEMORY
@@ -134,18 +135,31 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     if lam > 0.0 and method == "douglas-rachford":
         raise ValueError(f"method='douglas-rachford' interpolates: it needs lam=0, got lam={lam!r}")
 
+    with blas_for(n * min(n, D) * D):
+        basis = orthonormal(X, y) if method == "douglas-rachford" and y.any() else None
+    S, dual, gap, done = _solve(X, y, lam, tol, basis, _METHODS[method], iterations, progress)
+    if gap > tol:
+        warn_convergence(f"the duality gap {gap:.1e} is above tol={tol} after {done} iterations")
+    return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=method)
+
+
+@blas_for(0)  # small decompositions between passes over X
+def _solve(X, y, lam, tol, basis, method, iterations, progress):
+    """S, the dual point, the gap they certify, iterations done."""
+    scale = 1.0 / np.sqrt(X[0].size)
     G = scale * adjoint(X, y)
     top = linalg.norm(G, 2)
     if not y.any() or (lam > 0.0 and top <= lam):
-        return NuclearNorm(np.zeros(X.shape[1:]), True, 0, 0.0, y / lam if lam else np.zeros(n), method)
+        return np.zeros(X.shape[1:]), y / lam if lam else np.zeros(len(y)), 0.0, 0
     if top == 0.0:
         raise_inconsistent()
-    if method == "douglas-rachford":
-        B, target, to_data, correction = orthonormal(X, y)
+    if basis is not None:
+        B, target, to_data, correction = basis
         rms, unit, eta = 1.0, 1.0, 1.0
     else:
         B, target, to_data, correction = X, y, None, partial(least_norm, X, stop=0.1 * FEASIBLE * linalg.norm(y))
-        rms = np.sqrt(np.einsum("mij,mij->m", X, X).mean(dtype=np.float64) / D)  # the iteration wants rows of norm 1
+        # The iteration wants rows of norm 1.
+        rms = np.sqrt(np.einsum("mij,mij->m", X, X).mean(dtype=np.float64) / X[0].size)
         unit, eta = scale / rms, 1.03 * largest_eigenvalue(X, G) / rms**2
 
     def certificate(S, q):
@@ -153,11 +167,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
             return _penalised_certificate(X, y, lam, S / rms)
         return _interpolation_certificate(X, y, S / rms, q if to_data is None else to_data(q), correction)
 
-    how = _METHODS[method]
-    S, dual, gap, done = _iterate(B, target, unit, eta, lam / rms, tol, how, certificate, iterations, progress)
-    if gap > tol:
-        warn_convergence(f"the duality gap {gap:.1e} is above tol={tol} after {done} iterations")
-    return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=method)
+    return _iterate(B, target, unit, eta, lam / rms, tol, method, certificate, iterations, progress)
 
 
 def _iterate(B, target, unit, eta, lam, tol, method, certificate, iterations, progress):

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from threadpoolctl import threadpool_limits
 from tqdm import trange
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr.estimators._threads import blas_for
 
 __all__ = ["Posterior", "posterior"]
 
 _BATCHES = 10
-_SMALL = 1e8  # multiplications in a Gram matrix; below this a second BLAS thread costs more than it brings
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,7 @@ def posterior(
     X_t = X.transpose(0, 2, 1)
     scale = 1.0 / np.sqrt(rank * d * L)
     samples, train_error = np.empty((kept, L, d)), np.empty(kept)
-    threads = 1 if n * (max(d, L) * rank) ** 2 < _SMALL else None
-    with threadpool_limits(limits=threads, user_api="blas"):
+    with blas_for(n * (max(d, L) * rank) ** 2):
         for t in trange(sweeps, disable=not progress, desc="Gibbs"):
             U = _draw((X @ (scale * V)).reshape(n, -1), y, delta, rng).reshape(L, rank)
             H = (X_t @ (scale * U)).reshape(n, -1)
