@@ -43,6 +43,7 @@ _COLUMNS = {
     "machine": "TEXT",
     "finished_at": "TEXT",
 }
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM results"
 
 
 class Store:
@@ -59,20 +60,18 @@ class Store:
 
     Raises
     ------
-    FileExistsError, PermissionError, OSError
-        If there is a file and no `resume`, or it cannot be written.
+    OSError
+        If there is a file and no `resume` (FileExistsError), another sweep is writing it (BlockingIOError), or it
+        cannot be written.
     ValueError
         If the file is damaged, not the result of a sweep, or of another configuration. It is left as it was.
     """
 
     def __init__(self, path, config, *, resume=False, allow_other_config=False):
         self.path = Path(path)
-        exists = self.path.exists()
+        self._connection = self._lock = None
+        exists = resume and self.path.exists()
         if exists:
-            if not resume:
-                raise FileExistsError(
-                    errno.EEXIST, "results exist already; resume=True (--resume) goes on with them", str(self.path)
-                )
             meta = _inspect(self.path)
             if meta["config_hash"] != config.hash and not allow_other_config:
                 raise ValueError(
@@ -80,22 +79,33 @@ class Store:
                     f"{meta['config_hash'][:12]}) than {config.name} (hash {config.hash[:12]}); choose another file, "
                     "or allow_other_config=True (--force) to add to this one"
                 )
-            if not os.access(self.path, os.W_OK):
-                raise PermissionError(errno.EACCES, "results cannot be written", str(self.path))
+            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+                raise PermissionError(errno.EACCES, "it or its folder cannot be written", str(self.path))
+        else:
+            try:
+                self.path.open("xb").close()
+            except FileExistsError as error:
+                error.strerror = "exists already; resume=True (--resume) goes on with the results of a sweep"
+                raise
         try:
+            self._lock = _lock(self.path)
             self._connection = _connect(self.path)
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if not exists:
                     self._create()
                 self._describe(config)
-        except sqlite3.Error as error:
+        except BaseException as error:  # Ctrl-C too
+            self.close()
             if not exists:
-                self._discard()
-            raise self._failure(error) from error
+                for left in (self.path, Path(f"{self.path}-journal")):
+                    left.unlink(missing_ok=True)
+            if isinstance(error, sqlite3.Error):
+                raise self._failure(error) from error
+            raise
 
     def _create(self):
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in _COLUMNS.items())
+        columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)")
@@ -107,13 +117,6 @@ class Store:
 
     def _write_meta(self, **entries):
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(entries.items()))
-
-    def _discard(self):
-        """Remove what is left of a file that could not be created."""
-        self.close()
-        for path in (self.path, Path(f"{self.path}-journal")):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
 
     def _failure(self, error):
         full = "full" in str(error)
@@ -156,9 +159,12 @@ class Store:
             raise self._failure(error) from error
 
     def close(self):
-        """Close the file."""
-        if hasattr(self, "_connection"):
+        """Close the file and let others write it."""
+        if self._connection:
             self._connection.close()
+        if self._lock:
+            _lock_file(self.path).unlink(missing_ok=True)
+            self._lock.close()
 
 
 def load(path, raw=False):
@@ -208,7 +214,7 @@ def load(path, raw=False):
     path = Path(path)
     meta = _inspect(path)
     with contextlib.closing(_connect(path, read_only=True)) as connection:
-        rows = connection.execute(f"SELECT {', '.join(map(_quote, _COLUMNS))} FROM results").fetchall()
+        rows = connection.execute(_SELECT).fetchall()
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     metrics = pd.DataFrame([json.loads(text) for text in frame.metrics], index=frame.index, dtype=float)
     for name in {"error", "error_averaged"} & set(metrics):
@@ -221,7 +227,7 @@ def load(path, raw=False):
     frame = frame.sort_values([*names, "data_set"]).reset_index(drop=True)
     if not raw:
         points = [_point(group, metrics.columns, options.columns) for _, group in frame.groupby(names)]
-        frame = pd.DataFrame(points)
+        frame = pd.DataFrame(points, columns=None if points else [*_POINT, "done", "failed", "refused", "seconds"])
     frame.attrs.update(meta)
     return frame
 
@@ -236,14 +242,12 @@ def _point(group, metrics, options):
     row |= {name: first[name] for name in options}
     row |= {status: int((group.status == status).sum()) for status in ("done", "failed", "refused")}
     row |= {"seconds": done.seconds.mean()}
-    row |= {f"{name}s": " ".join(sorted(set(done[column].dropna()))) for name, column in _ORIGIN.items()}
+    for name, column in (("versions", "version"), ("commits", "git_commit")):
+        row[name] = " ".join(sorted(set(done[column].dropna())))
     for name in metrics:
         values = done[name].dropna()
         row |= {name: values.mean(), f"{name}_se": values.sem(), f"{name}_count": len(values)}
     return row
-
-
-_ORIGIN = {"version": "version", "commit": "git_commit"}
 
 
 def _inspect(path):
@@ -265,7 +269,9 @@ def _inspect(path):
             if state != "ok":
                 raise sqlite3.DatabaseError(state)
             meta = dict(connection.execute("SELECT name, value FROM meta"))
-            connection.execute(f"SELECT {', '.join(map(_quote, _COLUMNS))} FROM results LIMIT 1").fetchall()
+            if not {"config", "config_name", "config_hash"} <= set(meta):
+                raise sqlite3.DatabaseError("it does not name its configuration")
+            connection.execute(f"{_SELECT} LIMIT 1").fetchall()
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
             raise OSError(errno.EIO, f"results cannot be read: {error}", str(path)) from error
@@ -276,12 +282,26 @@ def _inspect(path):
 
 
 def _connect(path, read_only=False):
-    mode = "ro" if read_only else "rwc"
+    mode = "ro" if read_only else "rw"
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60)
 
 
-def _quote(name):
-    return f'"{name}"'
+def _lock_file(path):
+    return Path(f"{path}-lock")
+
+
+def _lock(path):
+    """Keep other sweeps from writing the file. A transaction that never writes does it, and ends with the process."""
+    lock = sqlite3.connect(_lock_file(path), timeout=0, isolation_level=None)
+    try:
+        lock.execute("PRAGMA journal_mode = MEMORY")
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        lock.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise BlockingIOError(errno.EAGAIN, "another sweep is writing these results", str(path)) from None
+    return lock
 
 
 def _now():
