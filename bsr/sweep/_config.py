@@ -60,17 +60,20 @@ class Config:
 
     def __post_init__(self):
         try:
-            for key in ("problems", "d", "estimators"):
-                values = tuple(getattr(self, key))
+            for key, kind in (("problems", Problem), ("d", object), ("estimators", Estimator)):
+                values = getattr(self, key)
+                if not isinstance(values, list | tuple) or not all(isinstance(value, kind) for value in values):
+                    raise ValueError(f"{key} must be a tuple, got {values!r}")
                 if not values:
                     raise ValueError(f"{key} must not be empty")
-                object.__setattr__(self, key, values)
+                object.__setattr__(self, key, tuple(values))
             check_integer("seeds", self.seeds, 1)
             check_integer("seed", self.seed, 0)
             if self.dtype not in ("float32", "float64"):
                 raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}")
             for problem, d in product(self.problems, self.d):
                 problem.sizes(d)
+            object.__setattr__(self, "d", tuple(map(int, self.d)))
             for estimator in self.estimators:
                 _check_options(estimator)
                 for problem in self.problems:
@@ -169,6 +172,10 @@ def _as_list(value):
     return value if isinstance(value, list) else [value]
 
 
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # and not NaN
+
+
 def _table(value, where):
     if not isinstance(value, dict):
         raise ValueError(f"{where} must be a table, got {value!r}")
@@ -195,8 +202,8 @@ def _problems(table):
     """The grid of problems that one table spans."""
     _check_keys(table, "[problem]", required=("alpha",))
     for key, value in table.items():
-        if value == []:
-            raise ValueError(f"{key} in [problem] must not be an empty list")
+        if value == [] or not all(map(_is_number, _as_list(value))):
+            raise ValueError(f"{key} in [problem] must be a number or a list of them, got {value!r}")
     grids = [_as_list(value) for value in table.values()]
     return [Problem(**dict(zip(table, point, strict=True))) for point in product(*grids)]
 
@@ -216,7 +223,7 @@ def _variants(table):
 
 def _check_options(estimator):
     name, options = estimator.name, estimator.options
-    if name not in ADAPTERS:
+    if not isinstance(name, str) or name not in ADAPTERS:
         raise ValueError(f"unknown estimator {name!r}; allowed are {', '.join(ADAPTERS)}")
     signature = inspect.signature(ADAPTERS[name].function).parameters
     allowed = [key for key in signature if key not in _SUPPLIED]
@@ -236,12 +243,13 @@ def _check_options(estimator):
             right, kind = isinstance(value, bool), "true or false"
         elif default is None or isinstance(default, str):
             right, kind = isinstance(value, str), "a string"
+        elif isinstance(default, int) or key == "rank":
+            right, kind = _is_number(value) and isinstance(value, int), "an integer"
         else:
-            numbers = _as_list(value)
-            right = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers) and numbers
-            kind = "a number"
+            right, kind = _is_number(value), "a number"
         if not right:
-            raise ValueError(f"option {key!r} of estimator {name} must be {kind}, got {value!r}")
+            hint = f"; grid = {{{key} = [...]}} makes a variant for each entry" if isinstance(value, list) else ""
+            raise ValueError(f"option {key!r} of estimator {name} must be {kind}, got {value!r}{hint}")
 
 
 def _check_noise(estimator, problem):
