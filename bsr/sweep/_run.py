@@ -103,7 +103,7 @@ def run(
     Warns
     -----
     UserWarning
-        If tasks were refused because they need more memory than there is. They are rows of status 'refused'.
+        If tasks were refused because they need more memory than there is, or failed. They are rows of that status.
 
     Notes
     -----
@@ -139,10 +139,12 @@ def run(
             def record(task, outcome):
                 store.write(task, outcome)
                 counts[outcome["status"]] += 1
+                if outcome["status"] == "failed":
+                    failed.append(f"{_name(task)}: {outcome['traceback'].strip().splitlines()[-1]}")
                 bar.set_postfix({name: count for name, count in counts.items() if count and name != "done"})
                 bar.update()
 
-            refused = []
+            failed, refused = [], []
             for task in tasks:
                 if task.key in done:
                     continue
@@ -150,7 +152,7 @@ def run(
                     waiting.append(task)
                     continue
                 note = f"needs {task.memory / 1e9:.3g} GB, a task may take {memory_limit / 1e9:.3g} GB"
-                refused.append(f"{task.estimator.name} at d={task.d}, alpha={task.problem.alpha}: {note}")
+                refused.append(f"{_name(task)}: {note}")
                 record(task, {"status": "refused", "note": note})
             if refused:
                 warnings.warn(f"{len(refused)} tasks refused; the first: {refused[0]}", stacklevel=2)
@@ -164,7 +166,13 @@ def run(
                         f"the executor broke or cancelled {len(broken)} tasks; {counts['done']} of {len(tasks)} are "
                         f"done and stored in {Path(out)}, resume=True repeats the others"
                     )
+    if failed:
+        warnings.warn(f"{len(failed)} tasks failed; the first: {failed[0]}", stacklevel=2)
     return Counts(**counts, skipped=skipped)
+
+
+def _name(task):
+    return f"{task.estimator.name} at d={task.d}, alpha={task.problem.alpha}"
 
 
 def _run_in_processes(call, waiting, workers, record):
@@ -191,7 +199,8 @@ def _drain(executor, call, waiting, in_flight, record):
             while waiting and len(running) < in_flight and not lost:
                 task = waiting.popleft()
                 try:
-                    running[executor.submit(call, task)] = task
+                    with _without_ctrl_c():
+                        running[executor.submit(call, task)] = task
                 except cf.BrokenExecutor:
                     lost.append(task)
             if not running:
@@ -220,17 +229,26 @@ def _pool(workers):
     pool = cf.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         yield pool
-        pool.shutdown(cancel_futures=True)
     except BaseException:  # Ctrl-C, a full disk: do not wait for tasks that may take hours
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
-        pool.shutdown()
         raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c():
+    """Processes that are started inside never see Ctrl-C, which goes to all: the coordinator ends its workers."""
+    mask = getattr(signal, "pthread_sigmask", lambda *_: ())  # Windows has none
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
 
 
 def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the coordinator ends its workers
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

@@ -130,19 +130,21 @@ def execute(task, threads=1):
     dict
         `status` ('done' or 'failed'), `metrics`, `seconds`, `note` (warnings), `traceback`, and what ran it where.
     """
-    start, metrics, trace = time.perf_counter(), {}, None
+    metrics, trace = {}, None
     # One task at a time in a process, even if its executor has more threads.
     with _LOCK, threadpool_limits(limits=threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        start = time.perf_counter()
         try:
             metrics = _measure(task)
         except Exception:  # whatever it is: it belongs in the table, and the sweep goes on
             trace = traceback.format_exc()
+        seconds = time.perf_counter() - start
     return {
         "status": "done" if trace is None else "failed",
         "metrics": metrics,
-        "seconds": time.perf_counter() - start,
+        "seconds": seconds,
         "note": "\n".join(dict.fromkeys(str(warning.message) for warning in caught)) or None,
         "traceback": trace,
         "version": bsr.__version__,
