@@ -142,19 +142,16 @@ def _finite(value):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="bsr", description="Bilinear sequence regression: what theory predicts.")
+    parser = argparse.ArgumentParser(prog="bsr", description="Bilinear sequence regression: theory, experiments.")
     parser.add_argument("--version", action="version", version=f"bsr {bsr.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    raw = argparse.RawDescriptionHelpFormatter
 
     command = commands.add_parser("predict", help=predict.__doc__, description=predict.__doc__, epilog=_EPILOG)
-    command.formatter_class = raw
     command.add_argument("--alpha", type=float, nargs="+", required=True, help="samples per entry, n/(dL)")
     _add_problem(command)
     command.set_defaults(run=predict, show=_print_predict)
 
     command = commands.add_parser("samples", help=samples.__doc__, description=samples.__doc__, epilog=_EPILOG)
-    command.formatter_class = raw
     command.add_argument("--error", type=float, nargs="+", required=True, help="target error per entry, below 1")
     _add_problem(command)
     command.set_defaults(run=samples, show=_print_samples)
@@ -185,6 +182,7 @@ def main(arguments=None):
     """
     args = _parser().parse_args(arguments)
     if hasattr(args, "status"):
+        args.given = sys.argv[1:] if arguments is None else arguments
         return args.status(args)
     try:
         with warnings.catch_warnings(record=True) as caught:

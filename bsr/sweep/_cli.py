@@ -1,8 +1,13 @@
 """The subcommands `bsr sweep` and `bsr sweep-table`."""
 
+import contextlib
+import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
+
+from tqdm import tqdm
 
 from bsr.sweep._config import Config
 from bsr.sweep._run import run
@@ -25,6 +30,7 @@ def add_arguments(parser):
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each T cores)")
     where.add_argument("--dask", metavar="ADDRESS", help="run on a Dask cluster, say tcp://host:8786")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads of each task (default: 1)")
+    parser.add_argument("--memory", type=float, metavar="GB", help="what a task may take (default: a worker's share)")
     parser.add_argument("--dry-run", action="store_true", help="count the tasks and estimate their memory only")
 
 
@@ -35,7 +41,7 @@ def add_table_arguments(parser):
 
 
 def main(args):
-    """Run a sweep; return the exit status: 0 if all is done, 1 if not, 2 for bad input, 130 after Ctrl-C."""
+    """Run a sweep; return the exit status: 0 if all is done, 1 if not, 2 for bad input, 130 if interrupted."""
     try:
         config = Config.read(args.config)
         if args.dry_run:
@@ -44,22 +50,39 @@ def main(args):
         if args.out is None:
             raise ValueError("--out is needed, a file for the results (or --dry-run)")
         options = {"resume": args.resume, "allow_other_config": args.force, "threads": args.threads}
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"bsr sweep: warning: {message}", file=sys.stderr)
+        options["memory_limit"] = None if args.memory is None else 1e9 * args.memory
+        with warnings.catch_warnings(), _sigterm_as_ctrl_c():
+            warnings.showwarning = lambda message, *_: tqdm.write(f"bsr sweep: warning: {message}", file=sys.stderr)
             counts = (
                 _run_on_dask(config, args, options)
                 if args.dask
                 else run(config, args.out, workers=args.workers, **options)
             )
     except KeyboardInterrupt:
-        command = f"bsr sweep {args.config} --out {args.out} --resume"
+        command = shlex.join(["bsr", *args.given, *([] if args.resume else ["--resume"])])
         print(f"\nInterrupted. What was done is stored; go on with: {command}", file=sys.stderr)
         return _INTERRUPTED
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"bsr sweep: {error}", file=sys.stderr)
+        print(f"bsr sweep: {_message(error)}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
     print(f"done {counts.done} (before: {counts.skipped}), failed {counts.failed}, refused {counts.refused}")
     return 0 if counts.failed == counts.refused == 0 else 1
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c():
+    """Batch systems end a job with SIGTERM."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _message(error):
+    """The message of an error, without the number of those of the operating system."""
+    named = isinstance(error, OSError) and error.filename is not None
+    return f"{error.filename}: {error.strerror}" if named else str(error)
 
 
 def _describe(config):
@@ -80,9 +103,10 @@ def _run_on_dask(config, args, options):
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         if not workers:
             raise RuntimeError(f"the Dask cluster {args.dask} has no workers")
-        # A worker process runs one task at a time; it may hold the data of one only.
-        limits = [worker["memory_limit"] for worker in workers if worker["memory_limit"]]
-        options["memory_limit"] = min(limits, default=float("inf"))
+        if options["memory_limit"] is None:
+            # A worker process runs one task at a time; it may hold the data of one only.
+            limits = [worker["memory_limit"] for worker in workers if worker["memory_limit"]]
+            options["memory_limit"] = min(limits, default=float("inf"))
         return run(config, args.out, executor=client.get_executor(), workers=len(workers), **options)
 
 
@@ -98,7 +122,7 @@ def table(args):
             shown = [name for name in (*columns, *options, "error", "error_se") if name in frame]
             print(frame[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     except (ValueError, OSError, ImportError) as error:
-        print(f"bsr sweep-table: {error}", file=sys.stderr)
+        print(f"bsr sweep-table: {_message(error)}", file=sys.stderr)
         return 2
     return 0
 
