@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,8 @@ def test_the_module_and_the_command_are_the_same():
     told = subprocess.run([sys.executable, "-m", "bsr", "--version"], capture_output=True, text=True, env=environment)
     assert told.returncode == 0
     assert told.stdout.strip() == f"bsr {bsr.__version__}"
+    (command,) = entry_points(group="console_scripts", name="bsr")
+    assert command.load() is main
 
 
 def test_the_reference_shows_what_is_printed(capsys):

@@ -1,14 +1,17 @@
-"""The example of the README runs as it is written."""
+"""The example and the commands of the README run as they are written."""
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import bsr
+from bsr import cli
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs_and_the_algorithm_is_near_the_optimum():
@@ -24,3 +27,14 @@ def test_the_example_runs_and_the_algorithm_is_near_the_optimum():
     p = names["data"].problem  # its ratios are exact at this size
     assert optimum == bsr.theory.bayes.mmse(p.alpha, p.beta, p.rho, p.delta)
     assert error == pytest.approx(optimum, rel=0.3)  # one draw at d = 60
+
+
+@pytest.mark.parametrize("command", re.findall(r"`(bsr [^`]*)`", README))
+def test_the_commands_run(command, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)[1:]
+    if words[0] == "sweep-table":  # of results that only a sweep of an hour would make
+        cli._parser().parse_args(words)
+        return
+    assert cli.main([*words, "--dry-run"] if words[0] == "sweep" else words) == 0
+    assert capsys.readouterr().out

@@ -2,8 +2,10 @@
 
 import concurrent.futures as cf
 import contextlib
+import functools
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,8 +13,10 @@ import sys
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+import threadpoolctl
 
 import bsr
 from bsr import cli, sweep
@@ -128,6 +132,23 @@ def test_the_table_has_means_and_standard_errors(reference):
         np.testing.assert_allclose(rows[f"relative_{kind}"], ratio, rtol=1e-9)
 
 
+def test_workers_do_not_use_more_threads_than_they_are_given(config, tmp_path, monkeypatch):
+    seen, running = [], []
+
+    def look(X, y, lam):
+        running.append(1)
+        time.sleep(0.01)
+        pools = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+        seen.append((len(running), pools, numba.get_num_threads()))
+        running.pop()
+        return bsr.estimators.ridge(X, y, lam)
+
+    monkeypatch.setitem(_tasks.ADAPTERS, "ridge", _tasks.ADAPTERS["ridge"]._replace(function=look))
+    with cf.ThreadPoolExecutor(3) as executor:
+        sweep.run(config, tmp_path / "out.db", executor=executor, progress=False)
+    assert seen == 8 * [(1, {1}, 1)]  # one task at a time in a process, with one thread
+
+
 def test_all_estimators_run():
     text = "[sweep]\nd = 8\n[problem]\nalpha = 0.6\nrho = 0.3\ndelta = 0.1\n"
     more = {"posterior": "sweeps = 40\nburn_in = 10", "gradient_descent": 'init = "nuclear_norm"\nsteps = 5'}
@@ -141,49 +162,83 @@ def test_all_estimators_run():
 
 # Interruptions
 
-# Each task takes a while, or the sweep would be over before the signal comes.
+# A worker hangs while it starts, before any task, or in its fifth task: the signal meets it there, whatever the machine
+# is busy with. It says so by making a file.
 COORDINATOR = """
+import signal
 import sys
 import time
+from pathlib import Path
 from bsr import cli
 from bsr.sweep import _run, _tasks
 
-def slow(task, threads=1):
-    time.sleep(0.1)
+results, moment, mark = sys.argv[2:]
+done = 0
+
+def hang():
+    Path(mark).touch()
+    time.sleep(600)
+
+def execute(task, threads=1):
+    global done
+    if done == 4:
+        hang()
+    done += 1
     return _tasks.execute(task, threads)
 
 if __name__ == "__main__":
-    _run.execute = slow
-    sys.exit(cli.main(["sweep", sys.argv[1], "--out", sys.argv[2], "--workers", "1"]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    _run.execute = execute
+    sys.exit(cli.main(["sweep", sys.argv[1], "--out", results, "--workers", "1"]))
+elif moment == "at the start":
+    hang()
 """
 
 
-def wait_for_rows(path, count, process):
-    for _ in range(600):
-        with contextlib.suppress(Exception):
-            if len(raw(path)) >= count:
-                return
+def wait_for(mark, process):
+    for _ in range(3000):
+        if mark.exists():
+            return
         assert process.poll() is None, "ended too early"
-        time.sleep(0.02)
-    raise AssertionError("no rows")
+        time.sleep(0.05)
+    raise AssertionError("the worker did not get there")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_the_middle_and_resumed(config, reference, tmp_path, how):
-    (tmp_path / "c.toml").write_text(CONFIG)
-    (tmp_path / "c.py").write_text(COORDINATOR)
-    path = tmp_path / "killed.db"
-    command = [sys.executable, tmp_path / "c.py", tmp_path / "c.toml", path]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    wait_for_rows(path, 4, process)
-    process.send_signal(how)
-    _, messages = process.communicate(timeout=30)
+def kill_group(process, how):
+    """As a terminal does on Ctrl-C."""
+    os.killpg(process.pid, how)
+
+
+@pytest.mark.parametrize(
+    ("moment", "how", "send"),
+    [
+        ("in a task", signal.SIGKILL, subprocess.Popen.send_signal),
+        ("in a task", signal.SIGINT, subprocess.Popen.send_signal),
+        ("in a task", signal.SIGINT, kill_group),
+        ("in a task", signal.SIGTERM, subprocess.Popen.send_signal),
+        ("at the start", signal.SIGINT, kill_group),
+    ],
+)
+def test_killed_in_the_middle_and_resumed(config, reference, tmp_path, moment, how, send):
+    source, script, path, mark = (tmp_path / name for name in ("c.toml", "c.py", "killed.db", "mark"))
+    source.write_text(CONFIG)
+    script.write_text(COORDINATOR)
+    command = [sys.executable, script, source, path, moment, mark]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_for(mark, process)
+        send(process, how)
+        _, messages = process.communicate(timeout=120)  # when the workers have ended too
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     before = len(raw(path))
-    assert 4 <= before < 40
-    if how == signal.SIGINT:
+    assert before in ((3, 4) if moment == "in a task" else (0,))  # the fourth may be on its way
+    if how != signal.SIGKILL:
         assert process.returncode == 130
-        assert "--resume" in messages
+        assert f"bsr sweep {source} --out {path} --workers 1 --resume" in messages
         assert "Traceback" not in messages
+        assert not list(tmp_path.glob("*-*"))
     counts = in_thread(config, path, resume=True)
     assert counts.skipped == before
     assert_same(path, reference)
@@ -199,16 +254,15 @@ def die_once(task, threads=1, *, mark, always):
 
 @pytest.mark.parametrize("always", [False, True])
 def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypatch, always):
-    import functools
-
     call = functools.partial(die_once, mark=str(tmp_path / "mark"), always=always)
     monkeypatch.setattr(_run, "execute", call)
     path = tmp_path / "died.db"
-    counts = sweep.run(config, path, workers=2, progress=False)
     if not always:
-        assert counts == (40, 0, 0, 0)
+        assert sweep.run(config, path, workers=2, progress=False) == (40, 0, 0, 0)
         assert_same(path, reference)
         return
+    with pytest.warns(UserWarning, match="2 tasks failed; the first: ridge at d=8.*worker process died"):
+        counts = sweep.run(config, path, workers=2, progress=False)
     assert counts == (38, 2, 0, 0)  # the guilty, one for each alpha, and nobody else
     rows = raw(path)
     failed = rows[rows.status == "failed"]
@@ -220,8 +274,6 @@ def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypat
 
 
 def test_dask_gives_the_same_and_survives_a_worker(config, reference, tmp_path, monkeypatch):
-    import functools
-
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with (
@@ -246,7 +298,8 @@ def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp
     broken = _tasks.ADAPTERS["ridge"]._replace(function=fail)
     monkeypatch.setitem(_tasks.ADAPTERS, "ridge", broken)
     path = tmp_path / "failed.db"
-    assert in_thread(config, path) == (32, 8, 0, 0)
+    with pytest.warns(UserWarning, match="8 tasks failed; the first: ridge at d=.*: FloatingPointError: out of luck"):
+        assert in_thread(config, path) == (32, 8, 0, 0)
     rows = raw(path)
     failed = rows[rows.status == "failed"]
     assert set(failed.estimator) == {"ridge"}
@@ -259,7 +312,7 @@ def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp
 def test_what_cannot_fit_is_refused_with_the_estimate(config, tmp_path):
     sizes = sorted(task.memory for task in config.tasks())
     path = tmp_path / "small.db"
-    with pytest.warns(UserWarning, match=r"1 tasks refused|tasks refused"):
+    with pytest.warns(UserWarning, match=r"tasks refused; the first: .* needs [\d.]+ GB"):
         counts = in_thread(config, path, memory_limit=sizes[20])
     assert counts.refused == sum(size > sizes[20] for size in sizes) > 0
     rows = raw(path)
@@ -290,9 +343,23 @@ def test_a_full_disk_is_an_error_that_keeps_the_rows(config, reference, tmp_path
 
 def test_a_file_that_cannot_be_made_is_an_error(config, tmp_path):
     for path in (tmp_path / "nowhere" / "out.db", Path("/proc/out.db")):
-        with pytest.raises(OSError, match="cannot be written"):
+        with pytest.raises(FileNotFoundError, match=str(path)):
             in_thread(config, path)
         assert not path.exists()
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_empty(config, tmp_path, monkeypatch):
+    connect = _store._connect
+
+    def small(path, read_only=False):
+        connection = connect(path, read_only)
+        connection.execute("PRAGMA max_page_count = 2")
+        return connection
+
+    monkeypatch.setattr(_store, "_connect", small)
+    with pytest.raises(OSError, match="disk is full"):
+        in_thread(config, tmp_path / "full.db")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -323,13 +390,19 @@ def truncated(path, reference):
     path.write_bytes(reference.read_bytes()[:-5000])
 
 
+def nameless(path, reference):
+    path.write_bytes(reference.read_bytes())
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM meta WHERE name = 'config_hash'")
+
+
 def damaged(path, reference):
     content = bytearray(reference.read_bytes())
     content[4096:12288] = random.Random(0).randbytes(8192)
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("make", [foreign, text, empty, truncated, damaged])
+@pytest.mark.parametrize("make", [foreign, text, empty, truncated, nameless, damaged])
 def test_foreign_and_damaged_files_are_left_as_they_are(config, reference, tmp_path, make):
     path = tmp_path / "file.db"
     make(path, reference)
@@ -345,11 +418,37 @@ def test_foreign_and_damaged_files_are_left_as_they_are(config, reference, tmp_p
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_existing_results_are_not_overwritten(config, reference):
+def test_existing_results_are_not_overwritten(config, reference, monkeypatch):
     before = reference.read_bytes()
     with pytest.raises(FileExistsError, match="--resume"):
         in_thread(config, reference)
+    monkeypatch.setattr(Path, "exists", lambda self: False)  # somebody makes the file in the last moment
+    with pytest.raises(FileExistsError):
+        in_thread(config, reference, resume=True)
     assert reference.read_bytes() == before
+
+
+def test_two_sweeps_do_not_write_one_file(config, tmp_path):
+    path = tmp_path / "out.db"
+    with contextlib.closing(_store.Store(path, config)):
+        before = path.read_bytes()
+        with pytest.raises(BlockingIOError, match="another sweep is writing"):
+            in_thread(config, path, resume=True)
+        assert path.read_bytes() == before
+        assert len(raw(path)) == 0  # reading is fine
+    assert list(tmp_path.iterdir()) == [path]
+    assert in_thread(config, path, resume=True) == (40, 0, 0, 0)
+
+
+def test_an_empty_sweep_is_an_empty_table(config, tmp_path, capsys):
+    path = tmp_path / "empty.db"
+    _store.Store(path, config).close()
+    for table in (sweep.load(path), raw(path)):
+        assert len(table) == 0
+        assert {"alpha", "d", "estimator"} <= set(table)
+    assert cli.main(["sweep-table", str(path)]) == 0
+    assert cli.main(["sweep-table", str(path), "--csv", str(tmp_path / "empty.csv")]) == 0
+    assert "tasks done 0, failed 0, refused 0" in (tmp_path / "empty.csv").read_text()
 
 
 def test_results_of_another_configuration_are_refused_unless_told(config, reference, tmp_path):
@@ -374,7 +473,17 @@ def test_results_of_another_configuration_are_refused_unless_told(config, refere
         (("seeds =", "seed_count ="), r"unknown key 'seed_count' in \[sweep\]"),
         (("d = [8, 10]", ""), r"key 'd' is missing in \[sweep\]"),
         (("steps =", "stpes ="), "unknown option 'stpes' of estimator gradient_descent; allowed are rank, replicas"),
-        (("steps = 100", 'steps = "many"'), "'steps' of estimator gradient_descent must be a number"),
+        (("steps = 100", 'steps = "many"'), "'steps' of estimator gradient_descent must be an integer"),
+        (("steps = 100", "steps = 1e3"), "'steps' of estimator gradient_descent must be an integer, got 1000.0"),
+        (("steps = 100", "steps = [100]"), r"'steps' .* must be an integer, got \[100\]; grid = {steps = \[...\]}"),
+        (("steps = 100", "tol = nan"), "'tol' of estimator gradient_descent must be a number, got nan"),
+        (("steps = 100", "landing = 1"), "'landing' of estimator gradient_descent must be true or false"),
+        (("iterations = 40", "rank = [2]"), "'rank' of estimator gamp_rie must be an integer"),
+        (("alpha = [0.5, 0.8]", 'alpha = ["0.5"]'), r"alpha in \[problem\] must be a number or a list of them"),
+        (("alpha = [0.5, 0.8]", "alpha = true"), r"alpha in \[problem\] must be a number or a list of them"),
+        (("alpha = [0.5, 0.8]", "alpha = []"), r"alpha in \[problem\] must be a number or a list of them"),
+        (("d = [8, 10]", "d = []"), "d must not be empty"),
+        (('"ridge"', '["ridge"]'), "unknown estimator .*; allowed are gamp_rie"),
         (("replicas =", "rng ="), "unknown option 'rng'"),
         (('"ridge"', '"rigde"'), "unknown estimator 'rigde'; allowed are gamp_rie"),
         (('"ridge"', '"ridge"\ninit = "nuclear_norm"'), "unknown option 'init' of estimator ridge"),
@@ -389,6 +498,14 @@ def test_bad_configurations_are_named(change, message):
     assert change[0] in CONFIG
     with pytest.raises(ValueError, match=f"bad.toml: .*{message}"):
         sweep.Config.parse(CONFIG.replace(*change), name="bad.toml")
+
+
+def test_a_configuration_is_made_of_tuples():
+    problem, estimator = bsr.Problem(0.5, rho=0.5), sweep.Estimator("ridge")
+    assert sweep.Config([problem], [np.int64(8), 9], [estimator]).tasks()[0].key
+    for wrong in (((problem,), 8, (estimator,)), (0.5, (8,), (estimator,)), ((problem,), (8,), ("ridge",))):
+        with pytest.raises(ValueError, match=r"(problems|d|estimators) must be a tuple"):
+            sweep.Config(*wrong)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
@@ -417,8 +534,14 @@ def test_the_commands(tmp_path, capsys):
     assert not out.exists()
     assert cli.main(["sweep", str(source)]) == 2
     assert "--out is needed" in capsys.readouterr().err
-    assert cli.main(["sweep", str(source), "--out", str(out), "--workers", "2"]) == 0
-    assert "done 40" in capsys.readouterr().out
+    assert cli.main(["sweep", str(source), "--out", str(out), "--workers", "2", "--memory", "0.01"]) == 1
+    told = capsys.readouterr()
+    assert "refused 40" in told.out
+    assert "bsr sweep: warning: 40 tasks refused" in told.err
+    assert cli.main(["sweep", str(source), "--out", str(out), "--workers", "2", "--resume"]) == 0
+    told = capsys.readouterr()
+    assert "done 40" in told.out
+    assert re.search(r"100%.* 40/40 \[00:\d\d<00:00", told.err)  # the time left
     assert cli.main(["sweep", str(source), "--out", str(out)]) == 2
     assert "--resume" in capsys.readouterr().err
     assert cli.main(["sweep-table", str(out)]) == 0
