@@ -49,7 +49,11 @@ def _mmse(noise, b, rho, tol):
     if noise < 1e-30:  # powers of it would underflow; the error is linear in the noise there
         slope, converged = _mmse_positive(1e-30, b, rho, tol)
         return noise * (1e30 * slope), converged
-    return _mmse_positive(noise, b, rho, tol)
+    mmse, converged = _mmse_positive(noise, b, rho, tol)
+    if not converged:  # large noise amplifies what the tolerance leaves, which a finer rule mends
+        finer, converged = _mmse_positive(noise, b, rho, 0.01 * tol)
+        mmse = finer if converged else mmse
+    return mmse, converged
 
 
 @njit(cache=True)

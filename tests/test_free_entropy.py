@@ -117,6 +117,10 @@ def test_one_fixed_point_where_the_curve_is_monotone():
 
 
 def test_exact_recovery_attracts_from_strong_recovery_on():
+    for gap, stable in [(3e-6, [True, False]), (1e-9, [True])]:  # 1 - q falls as the square of the gap at rho = 1
+        close = bayes.fixed_points(1.0 - gap, 2.0, 1.0)
+        assert list(close.stable) == stable
+        assert bayes.mmse(1.0 - gap, 2.0, 1.0) == pytest.approx(1.0 - close.q[0], rel=0, abs=1e-14)
     below, above = bayes.fixed_points(0.3, 1.0, 0.2), bayes.fixed_points(0.5, 1.0, 0.2)
     assert below.q[-1] == above.q[-1] == 1
     assert not below.stable[-1]

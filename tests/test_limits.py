@@ -290,3 +290,11 @@ def test_numbers_in_numbers_out():
         limits.long_sequence_mmse(0.7, 0.2, 0.1),
     ):
         assert isinstance(value, float)
+
+
+def test_nothing_is_left_to_learn_at_strong_recovery_itself():
+    rng = np.random.default_rng(0)
+    beta, rho = np.exp(rng.uniform(-5, 5, 300)), rng.uniform(0.01, 1.2, 300)
+    alpha = limits.strong_recovery(beta, rho)
+    assert (mmse(alpha, beta, rho) == 0.0).all()
+    assert (mmse(alpha * (1 - 1e-6), beta, rho) > 0.0).all()

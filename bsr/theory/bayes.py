@@ -319,7 +319,7 @@ def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
         noise = np.exp(log_noise)
         return np.log((delta + denoising_mmse(noise, b, rho)) / (alpha * noise))
 
-    # Any fixed point has delta <= alpha noise <= delta + 1; without noise the curve is flat below 1e-12.
+    # Any fixed point has delta <= alpha noise <= delta + 1. Errors below 1e-12 count as exact recovery.
     lowest = delta / alpha if delta > 0.0 else 1e-12 / alpha
     grid = np.linspace(math.log(lowest) - 1e-9, math.log((delta + 1.0) / alpha) + 1e-9, resolution)
     signs = np.sign(excess(grid))
@@ -328,7 +328,7 @@ def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
     q = 1.0 + delta - alpha * noise
     phi = free_entropy(q, alpha, b, rho, delta) if q.size else np.empty(0)
     stable = signs[places] > 0
-    if delta == 0.0:  # exact recovery is always a fixed point, and attracts from strong recovery on
-        attracts = alpha >= _strong_recovery(b, rho)
-        q, phi, stable = np.append(q, 1.0), np.append(phi, np.inf), np.append(stable, attracts)
+    if delta == 0.0:  # exact recovery is always a fixed point; it attracts if nothing that differs from it does
+        recovers = alpha >= _strong_recovery(b, rho)
+        q, phi, stable = np.append(q, 1.0), np.append(phi, np.inf), np.append(stable, recovers or not q.size)
     return FixedPoints(q=q, free_entropy=phi, stable=stable)
