@@ -40,6 +40,13 @@ TOO_WIDE = """() => {
   return [`the document is ${root.scrollWidth} wide in a window of ${width}`, ...wide.slice(0, 8)];
 }"""
 
+# Formulas in the text that the edge of the text cuts, and that do not scroll.
+CUT_FORMULAS = """() => [...document.querySelectorAll("article span.math")].filter(formula => {
+  const text = formula.closest("p, li, dd, figcaption");
+  return text && formula.checkVisibility() && !formula.closest(".wide-formula")
+    && formula.querySelector("mjx-math").getBoundingClientRect().right > text.getBoundingClientRect().right + 3;
+}).map(formula => formula.outerHTML.slice(0, 200))"""
+
 # [background of the page, smallest contrast, its text] over the elements of the text that hold words themselves.
 CONTRAST = """theme => {
   document.documentElement.dataset.theme = theme;
@@ -66,7 +73,8 @@ CONTRAST = """theme => {
     return (high + 0.05) / (low + 0.05);
   };
   const words = element => [...element.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
-  const texts = [...document.querySelectorAll("article :is(p, li, td, th, h1, h2, h3, figcaption, a, span)")]
+  const kinds = "p, li, td, th, h1, h2, h3, figcaption, a, span, label, .widget-readout";
+  const texts = [...document.querySelectorAll(`article :is(${kinds})`)]
     .filter(e => words(e) && !e.closest("mjx-container, .headerlink") && e.checkVisibility());
   const all = [document.body, ...texts].map(e => [contrast(e), e.outerHTML.slice(0, 120)]);
   const worst = all.reduce((a, b) => b[0] < a[0] ? b : a);
@@ -104,6 +112,7 @@ def test_page_fits_its_window(visit, width):
     visit.page.set_viewport_size({"width": width, "height": 900})
     visit.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert visit.page.evaluate(TOO_WIDE) == []
+    assert visit.page.evaluate(CUT_FORMULAS) == []
 
 
 def shown(widget):
