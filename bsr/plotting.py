@@ -162,7 +162,7 @@ def label_line(line, text, x, *, offset=(0, 4), **properties):
 def slider_figure(draw, values, *, alt, start=None, colors=32):
     """Show a figure that follows a few sliders, with a kernel or without.
 
-    Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 20 kB.
+    Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 15 kB.
 
     Parameters
     ----------
@@ -222,19 +222,21 @@ def slider_figure(draw, values, *, alt, start=None, colors=32):
 
 
 def _image_tag(figure, alt, colors):
-    """The figure as an <img> with its PNG inside, reduced to a palette, at half its pixel size."""
+    """The figure as an <img> with its pixels inside, reduced to a palette, two of them to a pixel of the page."""
     import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    buffer = io.BytesIO()
-    with mpl.rc_context({"savefig.bbox": None}):  # all frames of one size
-        figure.savefig(buffer, format="png", dpi=2 * PIXELS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(2 * PIXELS_PER_INCH)
+    canvas.draw()
     plt.close(figure)
-    image = Image.open(buffer).convert("RGB").quantize(colors, dither=Image.Dither.NONE)
-    small = io.BytesIO()
-    image.save(small, format="png", optimize=True)
-    source = b64encode(small.getvalue()).decode()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    file = io.BytesIO()
+    pixels.quantize(colors, dither=Image.Dither.NONE).save(file, format="webp", lossless=True)  # two thirds of a PNG
+    source = b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
     return (
-        f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" style="width: {width}px; max-width: 100%">'
+        f'<img src="data:image/webp;base64,{source}" alt="{html.escape(alt)}" '
+        f'style="width: {width}px; max-width: 100%">'
     )
