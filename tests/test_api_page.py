@@ -60,11 +60,23 @@ def test_chapters_are_read_for_the_names_they_use(monkeypatch):
 import bsr
 from bsr.theory import bayes as b, ridge
 from bsr.estimators import gamp_rie
+from bsr import plotting
 
 b.mmse(0.3) + unknown.mmse(0.3)
 result = gamp_rie(*bsr.Problem(0.5).sample(10))
 curve = [ridge.mse]
+color = plotting.COLORS[0]
 """
-    used = used_in.objects_used(source)
-    assert {bsr.theory.bayes.mmse, bsr.estimators.gamp_rie, bsr.Problem, bsr.theory.ridge.mse} <= set(used)
-    assert bsr.denoising.mmse not in used
+    used = used_in.names_used(source)
+    assert {
+        "bsr.theory.bayes.mmse",
+        "bsr.theory.ridge.mse",
+        "bsr.estimators.gamp_rie.gamp_rie",
+        "bsr.estimators.gamp_rie.GampRie",  # what it returns
+        "bsr.estimators.gamp_rie.History",  # and what that holds
+        "bsr.model.Problem",
+        "bsr.model.Problem.sample",
+        "bsr.model.Data",
+        "bsr.plotting.COLORS",
+    } <= used
+    assert used.isdisjoint({"bsr.denoising.mmse", "bsr.model.Problem.sizes", "bsr.plotting.STYLE"})

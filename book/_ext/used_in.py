@@ -2,7 +2,8 @@
 
 import ast
 import inspect
-from functools import reduce
+import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -19,20 +20,50 @@ def dotted(node):
     return None
 
 
-def objects_used(source):
-    """The functions and classes of the package that a chapter's code refers to, and the modules on the way."""
+def full_name(thing):
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def results(thing):
+    """The classes of its own module that a function returns or a class holds, by the docstring."""
+    text = inspect.getdoc(thing) or ""
+    names = re.findall(r"^Returns\n-+\n(\w+)$", text, re.MULTILINE) + re.findall(r"^\w+ : (\w+)$", text, re.MULTILINE)
+    found = [getattr(sys.modules[thing.__module__], name, None) for name in names]
+    return [entry for entry in found if inspect.isclass(entry) and entry.__module__ == thing.__module__]
+
+
+def names_used(source):
+    """What a chapter's code uses of the package: names of functions, their results, classes, methods and constants."""
     tree = ast.parse(source)
-    names = {"bsr": bsr}
+    roots = {"bsr": bsr}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bsr":
             module = __import__(node.module, fromlist=[alias.name for alias in node.names])
-            names |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
-    used = []
+            roots |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
+    constants, things = set(), []
     for node in ast.walk(tree):
         path = dotted(node)
-        if path and path[0] in names:
-            used.append(reduce(lambda thing, name: getattr(thing, name, None), path[1:], names[path[0]]))
-    return [thing for thing in used if inspect.isroutine(thing) or inspect.isclass(thing)]
+        if not path or path[0] not in roots:
+            continue
+        thing = roots[path[0]]
+        for name in path[1:]:
+            holder, thing = thing, getattr(thing, name, None)
+            if inspect.ismodule(holder) and not (callable(thing) or inspect.ismodule(thing)):
+                constants.add(f"{holder.__name__}.{name}")
+        if inspect.isroutine(thing) or inspect.isclass(thing):
+            things.append(thing)
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = set()
+    while things:
+        thing = things.pop()
+        if thing in used:
+            continue
+        used.add(thing)
+        things += results(thing)
+        if inspect.isclass(thing):  # of an instance we know the attributes only
+            methods = attributes & {name for name in vars(thing) if not name.startswith("_")}
+            things += [method for name in methods if inspect.isroutine(method := getattr(thing, name))]
+    return constants | {full_name(thing) for thing in used}
 
 
 def read_chapters(app):
@@ -46,15 +77,12 @@ def read_chapters(app):
             for line in cell.source.splitlines()
             if line[:1] not in "%!"
         )
-        for thing in objects_used(code):
-            chapters = app.env.bsr_used_in.setdefault(f"{thing.__module__}.{thing.__qualname__}", [])
-            if path.stem not in chapters:
-                chapters.append(path.stem)
+        for name in names_used(code):
+            app.env.bsr_used_in.setdefault(name, []).append(path.stem)
 
 
 def add_chapters(app, what, name, obj, options, lines):
-    place = f"{getattr(obj, '__module__', '')}.{getattr(obj, '__qualname__', '')}"
-    chapters = app.env.bsr_used_in.get(place, [])
+    chapters = app.env.bsr_used_in.get(full_name(obj) if hasattr(obj, "__qualname__") else name, [])
     if chapters:
         links = ", ".join(f":doc:`{stem.split('_')[0].lstrip('0')} </book/{stem}>`" for stem in chapters)
         lines += ["", f"Used in chapter{'s' if len(chapters) > 1 else ''} {links}.", ""]
