@@ -17,6 +17,15 @@ from pathlib import Path
 
 import matplotlib.font_manager  # noqa: F401  builds the font cache here, or the first chapter would report it
 
+# Colab has neither the package nor the tables beside the notebooks; the cell brings both.
+LAUNCH = """Each chapter has a launch button. Binder opens it with everything installed. On Colab, put this first:
+
+```
+!git clone --quiet --depth 1 {} bsr-book
+%pip install --quiet "./bsr-book[book]"
+%cd bsr-book/book
+```"""
+
 
 def renew_execution_cache(app, config):
     sources = sorted(Path(app.srcdir, "bsr").rglob("*.py"))
@@ -35,8 +44,7 @@ def keep_scripts_once(app, pagename, templatename, context, doctree):
 
 def link_repository(app, config):
     address = os.environ.get("BSR_REPOSITORY", "").rstrip("/")
-    source = f"git+{address}" if address else "git+ADDRESS_OF_THE_REPOSITORY"
-    config.myst_substitutions["colab_line"] = f'`%pip install --quiet "bsr[book] @ {source}"`'
+    config.myst_substitutions["launch"] = LAUNCH.format(address) if address else "% not published"
     if address:
         config.html_theme_options |= {
             "repository_url": address,
