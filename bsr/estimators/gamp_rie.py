@@ -106,8 +106,11 @@ def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0,
     -----
     Starting from S = 0 and residuals z = 0, one iteration is ::
 
-        z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z,                        noise = mean(z^2) / alpha,
-        R  = S + sum_mu z_mu X_mu / (alpha sqrt(dL)),        S <- RIE(R; noise),  divergence = mean of dS_ij / dR_ij.
+        z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z
+        noise = mean(z^2) / alpha
+        R = S + sum_mu z_mu X_mu / (alpha sqrt(dL))
+        S <- RIE(R; noise)
+        divergence = mean of dS_ij / dR_ij
 
     The published form is the same at the fixed point, where mean(z^2) = delta + MMSE(noise). On the way there such
     iterations may explode: once a fluctuation brings a singular value of R outside the support of its law, the RIE's

@@ -109,7 +109,8 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     -----
     With A S = <X, S>/sqrt(dL), a step gamma and eta >= ||A||^2, one iteration is ::
 
-        S' = soft-threshold of S + A^T q at gamma,      q' = (q + (y - A(2S' - S)) / eta) / (1 + lam / (eta gamma)),
+        S' = soft-threshold of S + A^T q at gamma
+        q' = (q + (y - A(2S' - S)) / eta) / (1 + lam / (eta gamma))
 
     followed by over-relaxation of both. q / gamma tends to the dual solution. With orthonormal rows eta = 1 and this is
     the Douglas-Rachford method. Convergence is fast when gamma is close to the threshold theta of approximate message
