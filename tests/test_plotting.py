@@ -168,6 +168,22 @@ def test_three_sliders_choose_one_after_the_other():
             ]
 
 
+def test_frames_keep_the_colours_of_thin_curves():
+    def curves(_):
+        with mpl.rc_context(plotting.STYLE):
+            figure, ax = plt.subplots()
+            x = np.linspace(0, 1)
+            for k, color in enumerate(plotting.COLORS):
+                ax.plot(x, np.exp(-k * x), "--", color=color, label=f"number {k}")
+            ax.legend()
+        return figure
+
+    view = plotting.slider_figure(curves, {"ρ": [0.1]}, alt="Curves")
+    pixels = np.array(picture(view.children[1].children[0]).convert("RGB")).reshape(-1, 3) / 255
+    for color in plotting.COLORS:
+        assert np.abs(pixels - to_rgb(color)).max(axis=1).min() < 0.02
+
+
 @pytest.mark.parametrize(
     ("values", "start", "message"),
     [
