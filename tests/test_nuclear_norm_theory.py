@@ -1,8 +1,12 @@
-"""Nuclear-norm theory: the threshold against mpmath and print, the error curve against its ends and its rivals."""
+"""Nuclear-norm theory: threshold and error against mpmath and print; the error curve against its ends and rivals."""
+
+from itertools import pairwise
 
 import mpmath
 import numpy as np
+import oracle
 import pytest
+from scipy.optimize import brentq
 
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
@@ -58,6 +62,53 @@ def test_threshold_of_low_ranks_in_samples_per_parameter():
         assert alpha * b / ((1 + b) * 1e-6) == pytest.approx(2 * (1 + np.sqrt(b) / (1 + b)), rel=0.02)
 
 
+def soft_threshold_in_mpmath(law, theta, noise, b):
+    """Error and divergence of (x - theta)_+, all in the oracle's units: singular values over b^(1/4)."""
+    intervals, _, quartic = law
+    residual = divergence = 0
+    for low, high in intervals:
+        for left, right in pairwise(sorted({low, min(max(theta, low), high), high})):
+
+            def integrands(x, above=left >= theta):
+                hilbert, im = oracle._root(quartic, x)
+                mass, kept = 2 * im / mpmath.pi, x - theta if above else 0
+                # The 1 makes the second integral's relative accuracy absolute.
+                return mass * (x - kept) ** 2, mass * (1 + kept * ((b - 1) / x + 2 * hilbert) / b)
+
+            parts = oracle._tanh_sinh(integrands, left, right, 12)
+            residual, divergence = residual + parts[0], divergence + parts[1]
+    return residual - noise + 2 * noise * (divergence - 1), divergence - 1
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "rho", "delta", "lam"),
+    [
+        (0.01, 1.0, 0.2, 0.0, 0.0),  # few samples
+        (0.5716, 1.0, 0.2, 0.0, 0.0),  # next to the threshold, 0.57169
+        (0.3, 3.0, 0.5, 0.0, 0.0),
+        (0.3, 3.0, 0.5, 0.1, 0.2),
+        (0.01, 0.4, 0.2, 0.5, 0.1),
+        (2.0, 1.0, 0.2, 0.1, 0.4),
+    ],
+)
+def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
+    # The noise from the error, the threshold from the second equation; it must give back the error.
+    error, b = nuclear_norm.mse(alpha, beta, rho, delta, lam), max(beta, 1 / beta)
+    noise = (delta + error) / alpha
+    law = oracle.support(noise, beta, rho)
+    with mpmath.workdps(oracle.WORK_DIGITS):
+        top = float(law[0][-1][1])
+
+        def at(theta):
+            return soft_threshold_in_mpmath(law, *map(mpmath.mpf, (theta, noise, b)))
+
+        def excess(theta):
+            return float(alpha - at(theta)[1]) - lam / (theta * b**0.25)
+
+        high = max(top, 1.01 * lam / (alpha * b**0.25)) * (1 - 1e-6)
+        assert float(at(brentq(excess, 1e-5 * top, high, xtol=1e-15))[0]) == pytest.approx(error, rel=1e-9, abs=0)
+
+
 @pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5), (0.3, 0.1), (10.0, 0.8)])
 def test_noiseless_error_ends_continuously_at_the_threshold(beta, rho):
     # The curve comes from matrix denoising at vanishing noise, the threshold from a formula without it.
@@ -72,7 +123,8 @@ def test_noiseless_error_ends_continuously_at_the_threshold(beta, rho):
 def test_noiseless_error_is_worse_than_bayes_and_meets_the_published_simulations():
     alpha = np.array([0.246, 0.482])
     error = nuclear_norm.mse(alpha, 1.0, 0.2)
-    assert error == pytest.approx([0.5564833, 0.0504357], abs=0.02)  # D = 50, 16 samples
+    published, deviation = np.array([0.556479, 0.0504357]), np.array([0.0601073, 0.0102811])  # D = 50, 16 samples
+    assert (abs(error - published) < 3 * deviation / np.sqrt(16)).all()
     assert (error > bayes.mmse(alpha, 1.0, 0.2)).all()
 
 

@@ -29,7 +29,13 @@ def solve(problem, d, seed, lam):
 
 @pytest.mark.parametrize(
     ("alpha", "beta", "rho", "delta", "lam"),
-    [(0.3, 1.0, 0.2, 0.0, 0.0), (0.3, 2.0, 0.5, 0.0, 0.0), (0.4, 1.0, 0.2, 0.1, 0.6), (0.3, 0.5, 0.5, 0.3, 0.8)],
+    [
+        (0.3, 1.0, 0.2, 0.0, 0.0),
+        (0.3, 2.0, 0.5, 0.0, 0.0),
+        (0.4, 1.0, 0.2, 0.1, 0.6),
+        (0.3, 0.5, 0.5, 0.3, 0.8),
+        (0.4, 3.0, 0.5, 0.1, 0.6),  # a factor b^(1/4) in lam would be 8 standard errors
+    ],
 )
 def test_error_at_two_sizes(alpha, beta, rho, delta, lam):
     problem = bsr.Problem(alpha, beta, rho, delta)
