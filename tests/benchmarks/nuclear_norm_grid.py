@@ -3,10 +3,10 @@ r"""Nuclear-norm learning: the predicted error against the solver, over shapes, 
     OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python tests/benchmarks/nuclear_norm_grid.py \
         [--sizes 40 80] [--seeds 48 16] [--first 0] [--published fig5.csv] [--workers 2]
 
-First a grid of 12 problems at each size. A mean is within 3 standard errors of theory at all sizes, and the deviation
-shrinks with the size. Then, with a table of published means (columns beta, rho, D, alpha, mse_mean, mse_std,
-samples), chi^2 of those against theory and against our own means and standard deviations at the published sizes: what
-is left in the second is not the size.
+First a grid of 12 problems at each size. If theory is right, the squares of the deviations over their standard errors
+(which 16 data sets know to a fifth) add up to about 12 a size, and the deviations shrink with the size. Then, with a
+table of published means (columns beta, rho, D, alpha, mse_mean, mse_std, samples), chi^2 of those against theory and
+against our own means and standard deviations at the published sizes: what is left in the second is not the size.
 """
 
 import argparse
