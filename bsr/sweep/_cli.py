@@ -28,7 +28,7 @@ def add_arguments(parser):
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each T cores)")
-    where.add_argument("--dask", metavar="ADDRESS", help="run on a Dask cluster, say tcp://host:8786")
+    where.add_argument("--dask", metavar="ADDRESS", help="run on a Dask cluster, say tcp://host:8786; a task a worker")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads of each task (default: 1)")
     parser.add_argument("--memory", type=float, metavar="GB", help="what a task may take (default: a worker's share)")
     parser.add_argument("--dry-run", action="store_true", help="count the tasks and estimate their memory only")

@@ -75,6 +75,7 @@ def run(
         tasks that it runs at a time; needed only to keep a large one busy.
     executor : concurrent.futures.Executor, optional
         Where to run instead: a Dask cluster's `client.get_executor()`, an MPI pool, or a thread. It is not shut down.
+        A pool of processes must spawn them: forked ones may end at once.
     threads : int, default 1
         Threads of BLAS and numba for each task.
     progress : bool, default True
@@ -94,7 +95,7 @@ def run(
     FileExistsError
         If the file exists and `resume` is not set.
     OSError
-        If the file cannot be read or written. What was stored stays.
+        If the file cannot be read or written, or another sweep is writing it. What was stored stays.
     RuntimeError
         If the given executor broke or cancelled tasks; those are not recorded, and `resume` repeats them.
     KeyboardInterrupt
@@ -114,6 +115,9 @@ def run(
     A task that raises is a row of status 'failed' with its traceback. If a worker process dies, the tasks that were
     under way are repeated one at a time in a fresh pool; one that kills its worker again when alone has failed. A Dask
     cluster repeats tasks of lost workers by itself.
+
+    A process runs one task at a time, even if its executor has more threads: start Dask's workers with `--nthreads 1`,
+    as many as there are cores.
 
     Processes are spawned: a script that calls this needs `if __name__ == "__main__":`.
     """

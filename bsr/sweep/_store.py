@@ -119,13 +119,8 @@ class Store:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(entries.items()))
 
     def _failure(self, error):
-        full = "full" in str(error)
-        what = "the disk is full" if full else str(error)
-        return OSError(
-            errno.ENOSPC if full else errno.EIO,
-            f"results cannot be written: {what}; rows written before are safe",
-            str(self.path),
-        )
+        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        return OSError(number, f"results cannot be written: {error}; rows written before are safe", str(self.path))
 
     def done(self):
         """Keys of the tasks that are done."""
