@@ -1,14 +1,21 @@
 """Argument checks shared by the public functions: each failure names the argument, its value and what is allowed."""
 
+import reprlib
+import sys
 import warnings
 
 import numpy as np
 
 _CONDITIONS = {
+    "finite": (lambda v: True, "finite"),
     "positive": (lambda v: v > 0, "positive and finite"),
     "non-negative": (lambda v: v >= 0, "zero or positive, and finite"),
     "fraction": (lambda v: (v > 0) & (v < 1), "strictly between 0 and 1"),
+    "overlap": (lambda v: (v >= 0) & (v <= 1), "in [0, 1]"),
+    "weight": (lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
 }
+
+_LARGEST = 1e30  # of data: their eighth power is still a number
 
 
 class ConvergenceWarning(UserWarning):
@@ -20,6 +27,20 @@ def warn_convergence(message):
     warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
+def as_real(name, value, keep=(np.float64,)):
+    """Return `value` as an array, of type float64 unless its type is one to `keep`; NaN and infinity are let through.
+
+    Raises ValueError if it holds anything but real numbers: NumPy would drop imaginary parts and read text.
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiubO":
+            raise TypeError
+        return array if array.dtype in keep else array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a real number or an array of them, got {reprlib.repr(value)}") from None
+
+
 def check_real(name, value, condition):
     """Return `value` as a float64 array (0-d for a number) after checking each entry.
 
@@ -29,7 +50,7 @@ def check_real(name, value, condition):
         Argument name for the error message.
     value : array_like
         What the caller was given.
-    condition : {'positive', 'non-negative', 'fraction'}
+    condition : {'finite', 'positive', 'non-negative', 'fraction', 'overlap', 'weight'}
         What is allowed. Infinity and NaN never are.
 
     Raises
@@ -38,21 +59,60 @@ def check_real(name, value, condition):
         If an entry is not a finite real number that meets the condition.
     """
     test, allowed = _CONDITIONS[condition]
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a real number or an array of them, got {value!r}") from None
+    array = as_real(name, value)
     bad = ~(np.isfinite(array) & test(array))
     if bad.any():
         raise ValueError(f"{name} must be {allowed}, got {array[bad].item(0)!r}")
     return array
 
 
+def check_number(name, value, condition):
+    """Return `value` as a float; raise ValueError if it is an array or fails `check_real`."""
+    array = check_real(name, value, condition)
+    if array.ndim:
+        raise ValueError(f"{name} must be a single number, got an array of shape {array.shape}")
+    return float(array)
+
+
+def check_broadcast(**arguments):
+    """Check arguments, given as name=(value, condition), and broadcast them against one another."""
+    arrays = {name: check_real(name, *given) for name, given in arguments.items()}
+    try:
+        return np.broadcast_arrays(*arrays.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"arguments must have shapes that broadcast, got {shapes}") from None
+
+
 def check_integer(name, value, minimum):
     """Return `value` as an int that is at least `minimum`; raise ValueError otherwise."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (integer and minimum <= value <= sys.maxsize):
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {reprlib.repr(value)}")
     return int(value)
+
+
+def check_teacher(teacher, L, d):
+    """Return `teacher` as a finite float64 matrix of shape (L, d), or None; raise ValueError otherwise."""
+    if teacher is None:
+        return None
+    teacher = check_real("teacher", teacher, "finite")
+    if teacher.shape != (L, d):
+        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {teacher.shape}")
+    return teacher
+
+
+def as_generator(rng):
+    """Return the source of randomness `rng` (anything that NumPy takes for one) as a Generator."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ValueError(f"rng must be an integer >= 0 or a numpy.random.Generator, got {rng!r}") from None
+
+
+def child_generator(rng):
+    """Like `as_generator`, but an integer gives another stream: the same integer may have drawn the teacher."""
+    return rng if isinstance(rng, np.random.Generator) else as_generator(rng).spawn(1)[0]
 
 
 def check_samples(X, y):
@@ -68,21 +128,16 @@ def check_samples(X, y):
     Raises
     ------
     ValueError
-        If the shapes do not match, an axis is empty, or an entry is not finite.
+        If the shapes do not match, an axis is empty, or an entry is not finite or so large that powers overflow.
     """
-    X = np.asarray(X)
-    if X.dtype not in (np.float32, np.float64):
-        if X.dtype.kind not in "fiub":
-            raise ValueError(f"X must hold real numbers, got dtype {X.dtype}")
-        X = X.astype(np.float64)
+    X = as_real("X", X, keep=(np.float32, np.float64))
     if X.ndim != 3 or 0 in X.shape:
         raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
-    y = np.asarray(y, dtype=np.float64)
+    y = as_real("y", y)
     if y.shape != X.shape[:1]:
         raise ValueError(f"y must have shape ({X.shape[0]},) to match X {X.shape}, got {y.shape}")
-    # A sum is finite only if its terms are; it overflows in float32 long before float64 would.
-    if not np.isfinite(X.sum(dtype=np.float64)):
-        raise ValueError("X must be finite, got NaN or infinity")
-    if not np.isfinite(y).all():
-        raise ValueError("y must be finite, got NaN or infinity")
+    for name, array in (("X", X), ("y", y)):
+        largest = max(array.max(), -array.min())  # NaN if there is one
+        if not largest <= _LARGEST:
+            raise ValueError(f"{name} must be finite and at most {_LARGEST} in modulus, got {largest}")
     return X, y

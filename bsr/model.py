@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bsr._checks import check_integer, check_real
+from bsr._checks import as_generator, as_real, check_integer, check_number
 from bsr.sensing import forward
 
 __all__ = ["Data", "Problem", "mse"]
@@ -45,10 +45,8 @@ class Problem:
 
     def __post_init__(self):
         for name in ("alpha", "beta", "rho", "delta"):
-            value = check_real(name, getattr(self, name), "non-negative" if name == "delta" else "positive")
-            if value.ndim:
-                raise ValueError(f"{name} must be a single number, got an array of shape {value.shape}")
-            object.__setattr__(self, name, float(value))
+            value = check_number(name, getattr(self, name), "non-negative" if name == "delta" else "positive")
+            object.__setattr__(self, name, value)
 
     def sizes(self, d):
         """Integers (n, L, r) closest to the problem's ratios at token dimension `d`.
@@ -59,9 +57,12 @@ class Problem:
             If `d` is not a positive integer or too small: L, r or n would round to 0.
         """
         d = check_integer("d", d, 1)
-        L = round(self.beta * d)
-        r = round(self.rho * min(d, L))
-        n = round(self.alpha * d * L)
+        try:
+            L = round(self.beta * d)
+            r = round(self.rho * min(d, L))
+            n = round(self.alpha * d * L)
+        except OverflowError:
+            raise ValueError(f"d={d} is too large for {self}: a size overflows") from None
         for symbol, size, ratio in (("L", L, "beta"), ("r", r, "rho"), ("n", n, "alpha")):
             if size == 0:
                 raise ValueError(f"d={d} is too small for {ratio}={getattr(self, ratio)}: {symbol} would be 0")
@@ -89,10 +90,10 @@ class Problem:
         ValueError
             If `d` is too small for the ratios or `dtype` is neither float32 nor float64.
         """
-        if np.dtype(dtype) not in (np.float32, np.float64):
+        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
         n, L, r = self.sizes(d)
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         U = rng.standard_normal((L, r))
         V = rng.standard_normal((d, r))
         S = U @ V.T / np.sqrt(r)
@@ -151,7 +152,7 @@ def mse(S_hat, S):
     ValueError
         If the last two axes do not match.
     """
-    S_hat, S = np.asarray(S_hat, dtype=np.float64), np.asarray(S, dtype=np.float64)
+    S_hat, S = as_real("S_hat", S_hat), as_real("S", S)
     if S.ndim != 2 or S_hat.shape[-2:] != S.shape:
         raise ValueError(f"S_hat must end in the shape (L, d) of S, got {S_hat.shape} and {S.shape}")
     return np.mean((S_hat - S) ** 2, axis=(-2, -1))[()]

@@ -244,6 +244,13 @@ def test_labels_without_signal():
     assert result.history.q.shape == (0,)
 
 
+def test_progress_bar(sample, capsys):
+    gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1)
+    assert capsys.readouterr().err == ""
+    gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, progress=True)
+    assert "GAMP-RIE" in capsys.readouterr().err
+
+
 def test_it_says_when_it_did_not_converge(sample):
     with pytest.warns(bsr.ConvergenceWarning, match=r"at iteration 3; damping=0\.3"):
         result = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, iterations=3)

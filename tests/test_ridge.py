@@ -229,7 +229,7 @@ def test_it_does_not_see_the_structure():
         ({"y": np.full(5, np.nan)}, "y must be finite"),
         ({"X": np.full((5, 3, 2), np.inf)}, "X must be finite"),
         ({"X": np.zeros((5, 6))}, "X must have shape"),
-        ({"X": np.zeros((5, 3, 2), complex)}, "X must hold real numbers"),
+        ({"X": np.zeros((5, 3, 2), complex)}, "X must be a real number or an array of them"),
     ],
 )
 def test_estimator_refuses_nonsense(change, match):

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import trange
 
-from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr._checks import check_integer, check_number, check_samples, check_teacher, warn_convergence
 from bsr.denoising import _rie
 from bsr.denoising import mmse as denoising_mmse
 from bsr.estimators._threads import blas_for
@@ -62,7 +63,7 @@ class GampRie:
 
 
 @blas_for(0)  # small decompositions between passes over X
-def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None):
+def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None, progress=False):
     """Learn the teacher from sequences and labels by approximate message passing.
 
     Parameters
@@ -87,6 +88,8 @@ def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0,
         Not used: the iteration starts from S = 0. Part of the signature that the estimators share.
     teacher : array_like, shape (L, d), optional
         If given, `history.error` is recorded. It does not influence the estimate.
+    progress : bool, default False
+        Show a progress bar.
 
     Returns
     -------
@@ -126,19 +129,16 @@ def gamp_rie(X, y, rank, delta, *, iterations=200, tol=1e-8, damping=0.0, rng=0,
     X, y = check_samples(X, y)
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
-    delta = float(check_real("delta", delta, "non-negative"))
+    delta = check_number("delta", delta, "non-negative")
     iterations = check_integer("iterations", iterations, 1)
-    tol = float(check_real("tol", tol, "non-negative"))
-    if not 0.0 <= damping < 1.0:
-        raise ValueError(f"damping must be in [0, 1), got {damping!r}")
-    if teacher is not None and np.shape(teacher) != (L, d):
-        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {np.shape(teacher)}")
+    tol, damping = check_number("tol", tol, "non-negative"), check_number("damping", damping, "weight")
+    teacher = check_teacher(teacher, L, d)
 
     rho, alpha, scale, unit = rank / min(d, L), n / (d * L), 1.0 / np.sqrt(d * L), (d * L) ** 0.25
     exact = 1e-24 * np.mean(y**2)  # residuals of this size are rounding
     S, z, divergence = np.zeros((L, d)), np.zeros(n), 0.0
     history, converged = [], False
-    for t in range(iterations):
+    for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
         new_z, G = fused(X, scale * S, y + (divergence / alpha) * z, 1.0)
         power = np.mean(new_z**2)
         if power <= exact:

@@ -6,7 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr._checks import (
+    as_real,
+    check_integer,
+    check_number,
+    check_real,
+    check_samples,
+    check_teacher,
+    child_generator,
+    warn_convergence,
+)
 from bsr.estimators._landing import land
 
 __all__ = ["GradientDescent", "History", "gradient_descent"]
@@ -185,17 +194,15 @@ def gradient_descent(
     U, V = _start(init, check_integer("replicas", replicas, 1), L, d, rank, init_scale, rng)
     replicas = len(U)
     lr = _per_replica("lr", lr, "positive", replicas)
-    weight_decay = _number("weight_decay", weight_decay)
-    tol, land_below = _number("tol", tol), _number("land_below", land_below)
-    switch = np.inf if switch == np.inf else _number("switch", switch)
-    limit = _number("limit", limit, "positive")
+    weight_decay = check_number("weight_decay", weight_decay, "non-negative")
+    tol, land_below = check_number("tol", tol, "non-negative"), check_number("land_below", land_below, "non-negative")
+    switch = np.inf if np.array_equal(switch, np.inf) else check_number("switch", switch, "non-negative")
+    limit = check_number("limit", limit, "positive")
     if weight_decay * lr.max() >= 1.0:
         raise ValueError(f"weight_decay must be below 1/lr = {1 / lr.max()}, got {weight_decay}")
     if landing and (weight_decay > 0.0 or tol == 0.0):
         raise ValueError(f"landing needs weight_decay=0 and tol > 0, got weight_decay={weight_decay} and tol={tol}")
-    if teacher is not None and np.shape(teacher) != (L, d):
-        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {np.shape(teacher)}")
-    teacher = None if teacher is None else np.asarray(teacher)
+    teacher = check_teacher(teacher, L, d)
     recorded = _recorded_steps(record, steps)
     parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
     landing = landing and n < parameters
@@ -357,19 +364,18 @@ def _start(init, replicas, L, d, rank, init_scale, rng):
     """Factors at the start, of shapes (replicas, L, rank) and (replicas, d, rank)."""
     if init is None:
         scale = _per_replica("init_scale", init_scale, "non-negative", replicas)[:, None, None]
-        if not isinstance(rng, np.random.Generator):
-            rng = np.random.default_rng(rng).spawn(1)[0]  # a child, since the same integer may have drawn the teacher
+        rng = child_generator(rng)
         draws = [(rng.standard_normal((L, rank)), rng.standard_normal((d, rank))) for _ in range(replicas)]
         U, V = map(np.array, zip(*draws, strict=True))
         return scale * U, scale * V
     if isinstance(init, tuple):
         if len(init) != 2:
             raise ValueError(f"init must be a pair (U0, V0) or a matrix, got a tuple of length {len(init)}")
-        U, V = (np.array(factor, dtype=np.float64) for factor in init)
+        U, V = (as_real("init", factor) for factor in init)
         expected = f"shapes ({L}, {rank}) and ({d}, {rank})"
         right = U.shape[-2:] == (L, rank) and V.shape[-2:] == (d, rank) and U.shape[:-2] == V.shape[:-2]
     else:
-        S = np.array(init, dtype=np.float64)
+        S = as_real("init", init)
         U, V, expected, right = S, S, f"shape ({L}, {d})", S.shape[-2:] == (L, d)
     if not right or U.ndim > 3 or (U.ndim == 3 and replicas not in (1, len(U))) or U.shape[:-2] == (0,):
         got = U.shape if U is V else (U.shape, V.shape)
@@ -390,7 +396,7 @@ def _start(init, replicas, L, d, rank, init_scale, rng):
 
 def _recorded_steps(record, steps):
     """Set of the steps to record, 0 and the last included."""
-    if np.ndim(record) == 0:
+    if as_real("record", record).ndim == 0:
         record = check_integer("record", record, 1)
         decades = np.log10(max(steps, 1))
         chosen = np.round(10 ** (np.arange(np.floor(record * decades) + 1) / record)).astype(int)
@@ -405,10 +411,3 @@ def _per_replica(name, value, condition, replicas):
     if value.shape not in ((), (replicas,)):
         raise ValueError(f"{name} must be one number or {replicas}, one for each replica, got shape {value.shape}")
     return np.array(np.broadcast_to(value, replicas))
-
-
-def _number(name, value, condition="non-negative"):
-    value = check_real(name, value, condition)
-    if value.ndim:
-        raise ValueError(f"{name} must be a single number, got an array of shape {value.shape}")
-    return float(value)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg
 from tqdm import trange
 
-from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr._checks import as_real, check_integer, check_number, check_samples, child_generator, warn_convergence
 from bsr.estimators._threads import blas_for
 
 __all__ = ["Posterior", "posterior"]
@@ -178,14 +178,9 @@ def posterior(
     X, y = check_samples(X, y)
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
-    delta, min_effective, memory_limit = (
-        float(check_real(name, value, condition))
-        for name, value, condition in (
-            ("delta", delta, "positive"),
-            ("min_effective", min_effective, "non-negative"),
-            ("memory_limit", memory_limit, "positive"),
-        )
-    )
+    delta = check_number("delta", delta, "positive")
+    min_effective = check_number("min_effective", min_effective, "non-negative")
+    memory_limit = check_number("memory_limit", memory_limit, "positive")
     sweeps, burn_in = check_integer("sweeps", sweeps, 1), check_integer("burn_in", burn_in, 0)
     thin = check_integer("thin", thin, 1)
     kept = (sweeps - burn_in) // thin
@@ -194,12 +189,13 @@ def posterior(
             f"sweeps must leave {_BATCHES} samples or more to keep, got {sweeps} with burn_in={burn_in} and thin={thin}"
         )
     _check_memory(n, L, d, rank, kept, X.itemsize, memory_limit)
-    if not isinstance(rng, np.random.Generator):
-        rng = np.random.default_rng(rng).spawn(1)[0]  # a child, since the same integer may have drawn the teacher
+    rng = child_generator(rng)
     if init is None:
         V = rng.standard_normal((d, rank))
     else:
-        U, V = (np.asarray(factor, dtype=np.float64) for factor in init)
+        if not isinstance(init, tuple | list) or len(init) != 2:
+            raise ValueError(f"init must be a pair (U, V), got {init!r}")
+        U, V = (as_real("init", factor) for factor in init)
         if U.shape != (L, rank) or V.shape != (d, rank) or not np.isfinite(V).all():
             raise ValueError(
                 f"init must be finite factors of shapes ({L}, {rank}) and ({d}, {rank}), got {U.shape} and {V.shape}"

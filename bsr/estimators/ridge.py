@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
-from bsr._checks import check_real, check_samples
+from bsr._checks import check_number, check_samples
 
 __all__ = ["Ridge", "ridge"]
 
@@ -61,9 +61,7 @@ def ridge(X, y, lam):
     :eq:`eq-02-solution`.
     """
     X, y = check_samples(X, y)
-    lam = check_real("lam", lam, "non-negative")
-    if lam.ndim:
-        raise ValueError(f"lam must be a single number, got an array of shape {lam.shape}")
+    lam = check_number("lam", lam, "non-negative")
     n, L, d = X.shape
     A = X.reshape(n, L * d).astype(np.float64) / np.sqrt(d * L)
     wide = n <= L * d

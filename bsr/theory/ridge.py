@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bsr._checks import check_real
+from bsr._checks import check_broadcast
 
 __all__ = ["mse", "sample_complexity"]
 
@@ -35,11 +35,13 @@ def mse(alpha, delta=0.0, lam=None):
     per dimension, the error is [T (T + lam) + delta (1 - T)] / D. Book, chapter 2,
     :eq:`eq-02-mse` (theorem, Marchenko-Pastur law).
     """
-    alpha, delta = check_real("alpha", alpha, "positive"), check_real("delta", delta, "non-negative")
-    lam = delta if lam is None else check_real("lam", lam, "non-negative")
-    alpha, delta, lam = np.broadcast_arrays(alpha, delta, lam)
+    alpha, delta, lam = check_broadcast(
+        alpha=(alpha, "positive"),
+        delta=(delta, "non-negative"),
+        lam=(delta if lam is None else lam, "non-negative"),
+    )
     shift = lam + alpha - 1.0
-    D = np.sqrt(shift**2 + 4.0 * lam)
+    D = np.hypot(shift, 2.0 * np.sqrt(lam))
     # The two forms of T are the same number; each is free of cancellation on its side.
     with np.errstate(divide="ignore", invalid="ignore"):
         T = np.where(shift > 0.0, 2.0 * lam / (D + shift), 0.5 * (D - shift))
@@ -72,5 +74,6 @@ def sample_complexity(error, delta=0.0):
     Book, chapter 2, :eq:`eq-02-linear-denoiser`: the error of linear denoising, noise / (1 + noise), at
     noise = (delta + error) / alpha.
     """
-    error, delta = check_real("error", error, "fraction"), check_real("delta", delta, "non-negative")
-    return ((delta + error) * (1.0 - error) / error)[()]
+    error, delta = check_broadcast(error=(error, "fraction"), delta=(delta, "non-negative"))
+    with np.errstate(over="ignore"):
+        return ((delta + error) * (1.0 - error) / error)[()]
