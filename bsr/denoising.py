@@ -6,16 +6,16 @@ A spectral denoiser keeps the singular vectors of Y and maps its singular values
 import math
 
 import numpy as np
-from numba import njit
 
-from bsr._checks import check_real, warn_convergence
-from bsr.spectrum import _nodes, check_law, edges, hilbert, quadrature
+from bsr._checks import as_real, check_broadcast, check_number, check_real, warn_convergence
+from bsr._compile import kernel
+from bsr.spectrum import _nodes, aspect_ratio, check_law, edges, hilbert, quadrature
 from bsr.uniformisation import zeros
 
 __all__ = ["mmse", "rie", "shrink", "spectral_divergence", "spectral_error"]
 
 
-@njit(cache=True)
+@kernel()
 def _mmse_positive(noise, b, rho, tol):
     """MMSE at one point and whether it converged, for noise that is neither enormous nor tiny.
 
@@ -24,6 +24,8 @@ def _mmse_positive(noise, b, rho, tol):
     agree (Nishimori) if the quadrature is right, which is the last check.
     """
     nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
+    if nodes.shape[0] == 0:
+        return math.nan, False
     cubes, overlap = 0.0, 0.0
     for i in range(nodes.shape[0]):
         y, weight, real, imag = nodes[i]
@@ -38,7 +40,7 @@ def _mmse_positive(noise, b, rho, tol):
     return (small if noise <= 1.0 else large), converged and agreed
 
 
-@njit(cache=True)
+@kernel()
 def _mmse(noise, b, rho, tol):
     """MMSE at one point and whether it converged, for any noise."""
     if noise == 0.0:
@@ -56,7 +58,7 @@ def _mmse(noise, b, rho, tol):
     return mmse, converged
 
 
-@njit(cache=True)
+@kernel()
 def _mmse_kernel(noise, b, rho, tol):
     out, converged = np.empty(noise.size), True
     for i in range(noise.size):
@@ -96,11 +98,9 @@ def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
     ----------
     arXiv:2410.18858, arXiv:2203.07752; book, chapter 5, :eq:`eq-05-closed`.
     """
-    noise = check_real("noise", noise, "non-negative")
-    beta = check_real("beta", beta, "positive")
-    rho = check_real("rho", rho, "positive")
-    noise, b, rho = np.broadcast_arrays(noise, np.maximum(beta, 1.0 / beta), rho)
-    out, converged = _mmse_kernel(noise.flatten(), b.flatten(), rho.flatten(), tol)
+    noise, beta, rho = check_broadcast(noise=(noise, "non-negative"), beta=(beta, "positive"), rho=(rho, "positive"))
+    tol = check_number("tol", tol, "positive")
+    out, converged = _mmse_kernel(noise.flatten(), aspect_ratio(beta).flatten(), rho.flatten(), tol)
     if not converged:
         warn_convergence(f"the MMSE's quadrature did not reach {tol} everywhere")
     return out.reshape(noise.shape)[()]
@@ -113,12 +113,12 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
     ----------
     x : array_like
         Singular values, positive; inside or outside the support.
-    beta, rho, noise : float
+    beta, rho, noise : array_like
         As in `mmse`, noise positive.
 
     Returns
     -------
-    float or ndarray, shape of x
+    float or ndarray, broadcast shape
 
     Raises
     ------
@@ -129,9 +129,11 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
     ----------
     arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
     """
-    x = check_real("x", x, "positive")
-    b, rho, noise = check_law(beta, rho, noise)
-    return (x - 2.0 * noise / math.sqrt(b) * (0.5 * (b - 1.0) / x + hilbert(x, b, rho, noise)))[()]
+    x, beta, rho, noise = check_broadcast(
+        x=(x, "positive"), beta=(beta, "positive"), rho=(rho, "positive"), noise=(noise, "positive")
+    )
+    b = aspect_ratio(beta)
+    return (x - 2.0 * noise / np.sqrt(b) * (0.5 * (b - 1.0) / x + hilbert(x, b, rho, noise)))[()]
 
 
 def rie(Y, rho, noise):
@@ -164,10 +166,11 @@ def rie(Y, rho, noise):
     ----------
     arXiv:2410.18858, arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
     """
-    Y = np.asarray(Y, dtype=np.float64)
+    Y = as_real("Y", Y)
     if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
         raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
-    if check_real("noise", noise, "non-negative") == 0.0:
+    rho, noise = check_number("rho", rho, "positive"), check_number("noise", noise, "non-negative")
+    if noise == 0.0:
         return Y.copy()
     return _rie(Y, rho, noise)[0]
 
@@ -217,7 +220,7 @@ def spectral_divergence(x, f, slope, shape):
     ----------
     arXiv:1210.4139; book, chapter 5, :eq:`eq-05-divergence`.
     """
-    x, f, slope = check_real("x", x, "positive"), np.asarray(f), np.asarray(slope)
+    x, f, slope = check_real("x", x, "positive"), as_real("f", f), as_real("slope", slope)
     if not x.shape == f.shape == slope.shape == (min(shape),):
         raise ValueError(f"x, f and slope must have shape ({min(shape)},), got {x.shape}, {f.shape} and {slope.shape}")
     squares, products = np.subtract.outer(x**2, x**2), np.subtract.outer(x * f, x * f)

@@ -4,10 +4,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from bsr._checks import check_real, warn_convergence
-from bsr.uniformisation import bulk_edges, critical_points, log_potential, physical_p, y_of_kappa, zeros
+from bsr._checks import check_broadcast, check_number, check_real, warn_convergence
+from bsr._compile import kernel
+from bsr.uniformisation import bulk_edges, critical_points, log_potential, physical_p, within_reach, y_of_kappa, zeros
 
 __all__ = ["Quadrature", "density", "edges", "hilbert", "quadrature", "stieltjes"]
 
@@ -18,7 +18,7 @@ _DOUBLE_EXPONENTIAL_LEVELS = 32, 4096
 _DOUBLE_EXPONENTIAL_RANGE = 3.2
 
 
-@njit(cache=True)
+@kernel()
 def _piece(lo, hi, mass, cosine, tol, critical, bulks, b, rho, noise, out, start):
     """Nodes on (lo, hi) by a nested trapezoidal rule, in rows `start` and up of `out`: y, weight, Re p, Im p.
 
@@ -72,7 +72,7 @@ def _piece(lo, hi, mass, cosine, tol, critical, bulks, b, rho, noise, out, start
         n, stride = 2 * n, 2
 
 
-@njit(cache=True)
+@kernel()
 def _with_room(out, used, more):
     if used + more <= out.shape[0]:
         return out
@@ -81,7 +81,7 @@ def _with_room(out, used, more):
     return larger
 
 
-@njit(cache=True)
+@kernel()
 def _nodes(breaks, tol, b, rho, noise):
     """Nodes for the whole law: rows y, weight, Re p, Im p, and whether every piece and the total mass converged.
 
@@ -89,6 +89,8 @@ def _nodes(breaks, tol, b, rho, noise):
     merge, or just merged; a spectrum that reaches 0) or where the caller's function has kinks (`breaks`, in y and in
     any order), the bulk is cut there and the double-exponential rule takes over.
     """
+    if not within_reach(b, rho, noise):
+        return np.empty((0, 4)), False
     critical = critical_points(b, rho, noise)
     bulks = bulk_edges(critical, b, rho, noise)
     saddle = y_of_kappa(critical[1], b, rho, noise) if critical[1] > 0.0 else 0.0
@@ -125,7 +127,7 @@ def _nodes(breaks, tol, b, rho, noise):
     return out[:count], converged and abs(total - 1.0) <= 10.0 * tol
 
 
-@njit(cache=True)
+@kernel()
 def _log_averages(tol, b, rho, noise):
     """Averages of log|y - t| over two independent draws and of log(y), and whether the quadrature converged."""
     nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
@@ -166,16 +168,18 @@ class Quadrature(NamedTuple):
     density: np.ndarray
 
 
+def aspect_ratio(beta):
+    """Long side over short side, b = max(beta, 1/beta)."""
+    b = np.maximum(beta, 1.0 / np.maximum(beta, 1e-308))
+    return np.where(b - 1.0 < 1e-12, 1.0, b)  # so close, rounding hides that the spectrum does not reach 0
+
+
 def check_law(beta, rho, noise):
-    """Validate the three numbers that fix the law; return the aspect ratio b = max(beta, 1/beta), rho and noise."""
-    values = []
-    for name, value in (("beta", beta), ("rho", rho), ("noise", noise)):
-        array = check_real(name, value, "positive")
-        if array.ndim:
-            raise ValueError(f"{name} must be a single number, got an array of shape {array.shape}")
-        values.append(float(array))
-    beta, rho, noise = values
-    return max(beta, 1.0 / beta), rho, noise
+    """Validate the three numbers that fix the law; return the aspect ratio b, rho and noise."""
+    beta, rho, noise = (
+        check_number(name, value, "positive") for name, value in (("beta", beta), ("rho", rho), ("noise", noise))
+    )
+    return float(aspect_ratio(np.float64(beta))), rho, noise
 
 
 def edges(beta=1.0, rho=1.0, noise=1.0):
@@ -198,24 +202,37 @@ def edges(beta=1.0, rho=1.0, noise=1.0):
     ValueError
         If an argument is not a positive finite number.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If an edge was not found, as may happen for arguments of extreme size.
+
     References
     ----------
     Book, chapter 4, :eq:`eq-04-slope`: critical points of the uniformisation.
     """
     b, rho, noise = check_law(beta, rho, noise)
-    return np.sqrt(bulk_edges(critical_points(b, rho, noise), b, rho, noise).ravel() / math.sqrt(b))
+    found = np.sqrt(bulk_edges(critical_points(b, rho, noise), b, rho, noise).ravel() / math.sqrt(b))
+    if not np.isfinite(found).all():
+        warn_convergence(f"the edges at beta={beta}, rho={rho}, noise={noise} were not found")
+    return found
 
 
-@njit(cache=True)
+@kernel()
 def _stieltjes_kernel(x, b, rho, noise):
-    critical = critical_points(b, rho, noise)
-    bulks = bulk_edges(critical, b, rho, noise)
-    # At x = 0 a limit: G is odd and smooth there, or has a jump of its imaginary part.
-    tiny = 1e-12 * math.sqrt(bulks[-1, 1] / math.sqrt(b))
     out = np.empty(x.size, dtype=np.complex128)
     for i in range(x.size):
+        if i == 0 or b[i] != b[i - 1] or rho[i] != rho[i - 1] or noise[i] != noise[i - 1]:
+            critical = critical_points(b[i], rho[i], noise[i])
+            bulks = bulk_edges(critical, b[i], rho[i], noise[i])
+            # At x = 0 a limit: G is odd and smooth there, or has a jump of its imaginary part.
+            tiny = 1e-12 * math.sqrt(bulks[-1, 1] / math.sqrt(b[i]))
+        if not within_reach(b[i], rho[i], noise[i]):
+            out[i] = complex(math.nan, math.nan)
+            continue
         size = max(abs(x[i]), tiny)
-        p, _ = physical_p(math.sqrt(b) * size * size, critical, bulks, complex(0.0, 0.0), b, rho, noise)
+        y = math.sqrt(b[i]) * size * size
+        p, _ = physical_p(y, critical, bulks, complex(0.0, 0.0), b[i], rho[i], noise[i])
         real = (1.0 + p.real) / size
         out[i] = complex(real if x[i] > 0.0 else -real if x[i] < 0.0 else 0.0, p.imag / size)
     return out
@@ -228,27 +245,34 @@ def stieltjes(x, beta=1.0, rho=1.0, noise=1.0):
     ----------
     x : array_like
         Real points, anywhere on the line.
-    beta, rho, noise : float
+    beta, rho, noise : array_like
         As in `edges`.
 
     Returns
     -------
-    complex or ndarray of complex, shape of x
+    complex or ndarray of complex, broadcast shape
 
     Raises
     ------
     ValueError
-        If a parameter is not a positive finite number or x is not real and finite.
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it was not found somewhere, as may happen for arguments of extreme size.
 
     References
     ----------
     arXiv:2410.18858, appendix on the spectrum; book, chapter 4, :eq:`eq-04-y`.
     """
-    b, rho, noise = check_law(beta, rho, noise)
-    x = np.asarray(x, dtype=np.float64)
-    if not np.isfinite(x).all():
-        raise ValueError(f"x must be finite, got {x[~np.isfinite(x)].flat[0]!r}")
-    return _stieltjes_kernel(x.ravel(), b, rho, noise).reshape(x.shape)[()]
+    x, beta, rho, noise = check_broadcast(
+        x=(x, "finite"), beta=(beta, "positive"), rho=(rho, "positive"), noise=(noise, "positive")
+    )
+    out = _stieltjes_kernel(*(a.flatten() for a in (x, aspect_ratio(beta), rho, noise)))
+    if not np.isfinite(out).all():
+        warn_convergence("the transform was not found everywhere")
+    return out.reshape(x.shape)[()]
 
 
 def density(x, beta=1.0, rho=1.0, noise=1.0):
@@ -264,7 +288,7 @@ def density(x, beta=1.0, rho=1.0, noise=1.0):
 
     Returns
     -------
-    float or ndarray, shape of x
+    float or ndarray, broadcast shape
 
     Raises
     ------
@@ -288,7 +312,7 @@ def hilbert(x, beta=1.0, rho=1.0, noise=1.0):
 
     Returns
     -------
-    float or ndarray, shape of x
+    float or ndarray, broadcast shape
 
     Raises
     ------
@@ -310,7 +334,7 @@ def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
     beta, rho, noise : float
         As in `edges`.
     breaks : sequence of float, default ()
-        Points x > 0 where the functions to be averaged have kinks.
+        Points x >= 0 where the functions to be averaged have kinks.
     tol : float, default 1e-11
         Absolute tolerance on the mass of each piece.
 
@@ -321,7 +345,7 @@ def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
     Raises
     ------
     ValueError
-        If a parameter is not a positive finite number.
+        If an argument is out of range or not finite.
 
     Warns
     -----
@@ -333,7 +357,8 @@ def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
     Book, chapter 5, section on how the numbers are made.
     """
     b, rho, noise = check_law(beta, rho, noise)
-    y_breaks = math.sqrt(b) * np.asarray(breaks, dtype=np.float64).reshape(-1) ** 2
+    tol = check_number("tol", tol, "positive")
+    y_breaks = math.sqrt(b) * check_real("breaks", breaks, "non-negative").reshape(-1) ** 2
     nodes, converged = _nodes(y_breaks, tol, b, rho, noise)
     if not converged:
         warn_convergence(f"the law at beta={beta}, rho={rho}, noise={noise} was not integrated to {tol}")

@@ -20,24 +20,32 @@ So an edge is always a bracketed, simple root. Inside the support the quartic y(
 import math
 
 import numpy as np
-from numba import njit
+
+from bsr._compile import kernel
+
+
+@kernel()
+def within_reach(b, rho, noise):
+    """Whether the arithmetic below is safe from overflow and from division by 0, where numba raises an exception."""
+    return b <= 1e15 and 1e-13 <= rho <= 1e15 and 1e-40 <= noise <= 1e40
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The map kappa -> y on the real line: zeros, critical points, edges
 
 
-@njit(cache=True)
+@kernel()
 def p_of_kappa(kappa, rho, noise):
     return rho / (kappa - 1.0) + rho * noise / kappa
 
 
-@njit(cache=True)
+@kernel()
 def y_of_kappa(kappa, b, rho, noise):
     p = p_of_kappa(kappa, rho, noise)
     return kappa * (1.0 + p) * (b + p) / rho
 
 
-@njit(cache=True)
+@kernel()
 def zeros(b, rho, noise):
     """The negative and the positive zero of b + p, that is of b kappa^2 + (rho + rho noise - b) kappa - rho noise."""
     half = 0.5 * (rho + rho * noise - b)
@@ -47,7 +55,7 @@ def zeros(b, rho, noise):
     return -rho * noise / (root - half), (root - half) / b
 
 
-@njit(cache=True)
+@kernel()
 def _slope(kappa, b, rho, noise):
     """rho dy/dkappa, divided where p > -1 by 1 + b + 2p > 0, which keeps its zeros simple at b = 1 too."""
     u = 1.0 + p_of_kappa(kappa, rho, noise)
@@ -58,7 +66,7 @@ def _slope(kappa, b, rho, noise):
     return u * (u + b - 1.0) + kappa_dp * width
 
 
-@njit(cache=True)
+@kernel()
 def _critical_point(lo, hi, b, rho, noise):
     """Zero of the slope between lo and hi, where it changes sign: false position, halved (Illinois) and bisected."""
     f_lo, f_hi = _slope(lo, b, rho, noise), _slope(hi, b, rho, noise)
@@ -76,7 +84,7 @@ def _critical_point(lo, hi, b, rho, noise):
     return kappa
 
 
-@njit(cache=True)
+@kernel()
 def _saddle(b, rho, noise):
     """The kappa in (0, kappa_1) where the slope is positive if it is anywhere there, or 0 where it cannot be.
 
@@ -95,7 +103,7 @@ def _saddle(b, rho, noise):
     return 1.0 - e if 0.0 < 1.0 - e < zeros(1.0, rho, noise)[1] else 0.0
 
 
-@njit(cache=True)
+@kernel()
 def critical_points(b, rho, noise):
     """kappa at the lower edge, the two edges of the gap, and the upper edge.
 
@@ -127,7 +135,7 @@ def critical_points(b, rho, noise):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def bulk_edges(critical, b, rho, noise):
     """Edges in y, as a (bulks, 2) array."""
     lower = max(0.0, y_of_kappa(critical[0], b, rho, noise)) if b > 1.0 else 0.0
@@ -143,7 +151,7 @@ def bulk_edges(critical, b, rho, noise):
 # Solving y(kappa) = y
 
 
-@njit(cache=True)
+@kernel()
 def _real_root(y, lo, hi, rising, b, rho, noise):
     """The root in (lo, hi), where there is just one, of the quartic (1 + p)(b + p) kappa^2 e^2 - rho y kappa e^2.
 
@@ -171,7 +179,7 @@ def _real_root(y, lo, hi, rising, b, rho, noise):
     return kappa
 
 
-@njit(cache=True)
+@kernel()
 def _kappa_of_p(p, near, rho, noise):
     """The root of p kappa^2 - (p + rho + rho noise) kappa + rho noise = 0 that is closest to `near`."""
     half = 0.5 * (p + rho + rho * noise)
@@ -182,7 +190,7 @@ def _kappa_of_p(p, near, rho, noise):
     return one if abs(one - near) < abs(other - near) else other
 
 
-@njit(cache=True)
+@kernel()
 def _continued_kappa(y, kappa, b, rho, noise):
     """Newton's method from the kappa of a neighbouring y. Any complex root it finds is the right one; 0 if it fails."""
     for _ in range(8):
@@ -197,7 +205,7 @@ def _continued_kappa(y, kappa, b, rho, noise):
     return complex(0.0, 0.0)
 
 
-@njit(cache=True)
+@kernel()
 def _vieta_kappa(y, b, rho, noise):
     """The complex pair from the quartic's two real roots: its real part and its squared modulus."""
     total = rho + rho * noise
@@ -212,7 +220,7 @@ def _vieta_kappa(y, b, rho, noise):
     return 0.5 * modulus2 * (linear - 1.0 / real_1 - 1.0 / real_b), modulus2
 
 
-@njit(cache=True)
+@kernel()
 def _complex_p(y, b, rho, noise):
     """p, with Im p > 0, for y inside the support, from no other knowledge.
 
@@ -246,7 +254,7 @@ def _complex_p(y, b, rho, noise):
     return complex(u.real - 1.0, max(u.imag, 0.0)), kappa
 
 
-@njit(cache=True)
+@kernel()
 def physical_p(y, critical, bulks, neighbour, b, rho, noise):
     """p just below the real axis at y > 0 (complex inside the support, with Im p > 0; real outside), and its kappa.
 
@@ -271,7 +279,7 @@ def physical_p(y, critical, bulks, neighbour, b, rho, noise):
     return complex(p_of_kappa(kappa, rho, noise), 0.0), complex(kappa, 0.0)
 
 
-@njit(cache=True)
+@kernel()
 def log_potential(kappa, b, rho, noise):
     """The average of log(y - t) over the law of t, at y = y(kappa): the elementary integral of (1 + p) dy / y.
 

@@ -54,6 +54,16 @@ def test_mmse_has_the_right_ends():
             assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
 
 
+@pytest.mark.parametrize("rho", [0.156, 0.9999999, 1.0, 1.0000001, 3.0])
+def test_a_nearly_square_teacher_is_like_a_square_one(rho):
+    # Its spectrum nearly reaches 0. The change is of first order in beta - 1.
+    noise = np.logspace(-8, 3, 12)
+    square = denoising.mmse(noise, 1.0, rho)
+    for excess in 10.0 ** np.arange(-16, -8):
+        for beta in (1 + excess, 1 - excess):
+            assert denoising.mmse(noise, beta, rho) == pytest.approx(square, rel=1e-10 + 10 * excess)
+
+
 def test_mmse_of_a_full_rank_teacher_tends_to_linear_denoising():
     errors = [0.3 / 1.3 - denoising.mmse(0.3, 2.0, rho) for rho in (10, 100, 1000)]
     assert errors[0] > errors[1] > errors[2] > 0

@@ -118,11 +118,14 @@ def test_singular_values_of_a_matrix_follow_the_law(beta, rho, noise):
     assert abs(expected - empirical).max() < 4 / x.size + 0.5 * law.weight.max()
 
 
-def test_merger_of_two_bulks_is_where_the_oracle_finds_it():
-    for beta, rho in [(1.0, 0.2), (2.0, 0.5), (10.0, 0.9)]:
-        merger = float(oracle.merger(beta, rho))
-        assert len(spectrum.edges(beta, rho, merger * (1 - 1e-6))) == 4
-        assert len(spectrum.edges(beta, rho, merger * (1 + 1e-6))) == 2
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5), (10.0, 0.9)])
+def test_two_bulks_merge_at_the_noise_where_the_oracle_says_so(beta, rho):
+    apart, merged = 1e-9, 1e3
+    while merged > apart * (1 + 1e-12):
+        noise = np.sqrt(apart * merged)
+        apart, merged = (noise, merged) if len(spectrum.edges(beta, rho, noise)) == 4 else (apart, noise)
+    assert len(oracle.support(apart * (1 - 1e-6), beta, rho)[0]) == 2
+    assert len(oracle.support(merged * (1 + 1e-6), beta, rho)[0]) == 1
 
 
 def test_kinks_are_integrated_exactly():
