@@ -48,6 +48,20 @@ def test_noiseless_error_vanishes_at_strong_recovery_and_not_before(beta, rho):
     assert below[-1] < 5e-3
 
 
+@pytest.mark.parametrize(("beta", "rho"), [(0.9999999999496503, 0.006910345484254509), (1.0, 0.2), (5.0, 0.6)])
+def test_the_error_falls_up_to_the_last_bit_before_strong_recovery(beta, rho):
+    error = bayes.mmse(limits.strong_recovery(beta, rho) * (1 - 10.0 ** -np.arange(1, 17)), beta, rho)
+    assert (error >= 0).all()
+    assert (np.diff(error) <= 1e-30).all()
+    assert error[5] == pytest.approx(10 * error[6], rel=1e-5)  # it vanishes linearly
+
+
+def test_recovery_is_exact_from_the_very_number_that_limits_gives():
+    rng = np.random.default_rng(3)
+    beta, rho = 10 ** rng.uniform(-3, 3, 300), 10 ** rng.uniform(-2.7, 0.3, 300)
+    assert not bayes.mmse(limits.strong_recovery(beta, rho), beta, rho).any()
+
+
 def test_more_noise_more_rank_and_swapped_sides():
     assert bayes.mmse(0.3, 1.0, 0.2, 0.1) > bayes.mmse(0.3, 1.0, 0.2, 0.05)
     assert bayes.mmse(0.3, 1.0, 0.4, 0.1) > bayes.mmse(0.3, 1.0, 0.2, 0.1)
@@ -94,8 +108,8 @@ def test_state_evolution_recovers_exactly_without_noise():
         (lambda: bayes.mmse([0.1, -1.0]), "alpha must be positive"),
         (lambda: bayes.mmse(0.1, delta=-0.1), "delta must be zero or positive"),
         (lambda: bayes.mmse(0.1, beta="one"), "beta must be a real number"),
-        (lambda: bayes.sample_complexity(1.0), "error must be below 1"),
-        (lambda: bayes.sample_complexity(0.0), "error must be positive"),
+        (lambda: bayes.sample_complexity(1.0), "error must be strictly between 0 and 1"),
+        (lambda: bayes.sample_complexity(0.0), "error must be strictly between 0 and 1"),
         (lambda: bayes.state_evolution([0.1, 0.2]), "single numbers"),
         (lambda: bayes.state_evolution(0.1, q0=1.5), "q0 must be in"),
         (lambda: bayes.state_evolution(0.1, iterations=-1), "iterations must be an integer"),

@@ -8,14 +8,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.optimize import brentq
 
-from bsr._checks import check_integer, check_real, warn_convergence
+from bsr._checks import check_broadcast, check_integer, check_number, warn_convergence
+from bsr._compile import kernel
 from bsr.denoising import _mmse
 from bsr.denoising import mmse as denoising_mmse
-from bsr.spectrum import _log_averages
-from bsr.theory.limits import _strong_recovery
+from bsr.spectrum import _log_averages, aspect_ratio
+from bsr.theory.limits import strong_recovery
 
 __all__ = ["FixedPoints", "fixed_points", "free_entropy", "mmse", "sample_complexity", "state_evolution"]
 
@@ -23,7 +23,7 @@ _TOL = 1e-11
 _LOG_NOISE_MIN, _LOG_NOISE_MAX = -200.0, 200.0
 
 
-@njit(cache=True)
+@kernel()
 def _solve(target, delta, exponent, lo, hi, guess, b, rho):
     """Noise where log(delta + MMSE(noise)) - exponent log(noise) = log(target), bracketed in log(noise) by (lo, hi).
 
@@ -45,6 +45,7 @@ def _solve(target, delta, exponent, lo, hi, guess, b, rho):
         # The error of a secant step is the product of the last two: it need not be evaluated once that is rounding, the
         # equation itself gives the MMSE at its end.
         if (i > 0 and abs(new - x) * abs(x - x_old) <= 1e-14) or abs(f) <= 1e-14 or hi - lo <= 1e-14:
+            new = new if lo <= new <= hi else x  # next to strong recovery the slope is lost in rounding
             return new, mmse + (delta + mmse) * math.expm1(-sign * f + exponent * (new - x)), converged
         # A bisection every fourth time guarantees the end; from an endless bracket one walks.
         if i % 4 == 3 or not lo < new < hi:
@@ -53,12 +54,12 @@ def _solve(target, delta, exponent, lo, hi, guess, b, rho):
     return x, mmse, False
 
 
-@njit(cache=True)
-def _mmse_curve(alpha, b, rho, delta):
+@kernel()
+def _mmse_curve(alpha, b, rho, delta, strong):
     out, all_converged = np.empty(alpha.size), True
     log_noise, slope = math.nan, math.nan  # along the curve d log(noise) / d log(alpha), to guess the next point
     for i in range(alpha.size):
-        if delta[i] == 0.0 and alpha[i] >= _strong_recovery(b[i], rho[i]):
+        if delta[i] == 0.0 and alpha[i] >= strong[i]:
             out[i] = 0.0
             continue
         # Linear regression is no better than the Bayes-optimal error, the noise of the labels no larger.
@@ -79,7 +80,7 @@ def _mmse_curve(alpha, b, rho, delta):
     return out, all_converged
 
 
-@njit(cache=True)
+@kernel()
 def _noise_at_error(error, b, rho):
     noise, all_converged = np.empty(error.size), True
     for i in range(error.size):
@@ -90,13 +91,20 @@ def _noise_at_error(error, b, rho):
     return noise, all_converged
 
 
-def _arguments(beta, rho, delta, **first):
-    """Validate and broadcast: the first argument (alpha or error), b, rho and delta."""
-    (name, value), *_ = first.items()
-    value = check_real(name, value, "positive")
-    beta = check_real("beta", beta, "positive")
-    rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
-    return np.broadcast_arrays(value, np.maximum(beta, 1.0 / beta), rho, delta)
+def _arguments(beta, rho, delta, **others):
+    """Validate and broadcast: the other arguments, given as name=(value, condition), then b, rho and delta."""
+    *values, beta, rho, delta = check_broadcast(
+        **others, beta=(beta, "positive"), rho=(rho, "positive"), delta=(delta, "non-negative")
+    )
+    return *values, aspect_ratio(beta), rho, delta
+
+
+def _numbers(alpha, beta, rho, delta):
+    """Validate single numbers: alpha, b, rho and delta."""
+    arrays = _arguments(beta, rho, delta, alpha=(alpha, "positive"))
+    if arrays[0].ndim:
+        raise ValueError(f"alpha, beta, rho and delta must be single numbers, got broadcast shape {arrays[0].shape}")
+    return map(float, arrays)
 
 
 def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
@@ -130,11 +138,11 @@ def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
     ----------
     arXiv:2410.18858, result 1 (replica prediction); book, chapter 6, :eq:`eq-06-explicit`.
     """
-    arrays = _arguments(beta, rho, delta, alpha=alpha)
-    out, converged = _mmse_curve(*(a.flatten() for a in arrays))
+    alpha, b, rho, delta = _arguments(beta, rho, delta, alpha=(alpha, "positive"))
+    out, converged = _mmse_curve(*(a.flatten() for a in (alpha, b, rho, delta, strong_recovery(b, rho))))
     if not converged:
         warn_convergence("the Bayes-optimal error did not converge everywhere")
-    return out.reshape(arrays[0].shape)[()]
+    return out.reshape(alpha.shape)[()]
 
 
 def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
@@ -160,13 +168,12 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
     ----------
     Book, chapter 6, :eq:`eq-06-explicit`: alpha = (delta + error) / noise with MMSE(noise) = error.
     """
-    error, b, rho, delta = _arguments(beta, rho, delta, error=error)
-    if (error >= 1.0).any():
-        raise ValueError(f"error must be below 1, the error of no samples at all, got {error.max()}")
+    error, b, rho, delta = _arguments(beta, rho, delta, error=(error, "fraction"))
     noise, converged = _noise_at_error(error.flatten(), b.flatten(), rho.flatten())
     if not converged:
         warn_convergence("the sample complexity did not converge everywhere")
-    return ((delta + error) / noise.reshape(error.shape))[()]
+    with np.errstate(over="ignore"):
+        return ((delta + error) / noise.reshape(error.shape))[()]
 
 
 def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
@@ -195,20 +202,15 @@ def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
     ----------
     arXiv:2410.18858; book, chapters 6, :eq:`eq-06-state-evolution`, and 9.
     """
-    arrays = _arguments(beta, rho, delta, alpha=alpha)
-    if arrays[0].ndim:
-        raise ValueError(f"state_evolution takes single numbers, got arrays of broadcast shape {arrays[0].shape}")
-    alpha, b, rho, delta = (float(a) for a in arrays)
-    if not 0.0 <= q0 <= 1.0:
-        raise ValueError(f"q0 must be in [0, 1], got {q0!r}")
+    alpha, b, rho, delta = _numbers(alpha, beta, rho, delta)
     q = np.empty(check_integer("iterations", iterations, 0) + 1)
-    q[0] = q0
+    q[0] = check_number("q0", q0, "overlap")
     for t in range(iterations):
         q[t + 1] = 1.0 - denoising_mmse((delta + 1.0 - q[t]) / alpha, b, rho)
     return q
 
 
-@njit(cache=True)
+@kernel()
 def _free_entropy(q, alpha, b, rho, delta):
     out, all_converged = np.empty(q.size), True
     for i in range(q.size):
@@ -254,8 +256,7 @@ def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
     ----------
     arXiv:2410.18858 (replica prediction); book, chapter 7, :eq:`eq-07-final`.
     """
-    q = check_real("q", q, "non-negative")
-    arrays = np.broadcast_arrays(q, *_arguments(beta, rho, delta, alpha=alpha))
+    arrays = _arguments(beta, rho, delta, q=(q, "non-negative"), alpha=(alpha, "positive"))
     q, delta = arrays[0], arrays[-1]
     if (bad := (q > 1.0) | (q == 1.0 + delta)).any():
         raise ValueError(f"q must be in [0, 1], and below 1 for delta = 0, got {q[bad].flat[0]!r}")
@@ -308,10 +309,7 @@ def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
     ----------
     Book, chapter 7, :eq:`eq-07-slope`.
     """
-    arrays = _arguments(beta, rho, delta, alpha=alpha)
-    if arrays[0].ndim:
-        raise ValueError(f"fixed_points takes single numbers, got arrays of broadcast shape {arrays[0].shape}")
-    alpha, b, rho, delta = (float(a) for a in arrays)
+    alpha, b, rho, delta = _numbers(alpha, beta, rho, delta)
     resolution = check_integer("resolution", resolution, 2)
 
     def excess(log_noise):
@@ -322,13 +320,13 @@ def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
     # Any fixed point has delta <= alpha noise <= delta + 1. Errors below 1e-12 count as exact recovery.
     lowest = delta / alpha if delta > 0.0 else 1e-12 / alpha
     grid = np.linspace(math.log(lowest) - 1e-9, math.log((delta + 1.0) / alpha) + 1e-9, resolution)
-    signs = np.sign(excess(grid))
-    places = np.flatnonzero(signs[:-1] * signs[1:] < 0)[::-1]
+    positive = excess(grid) > 0.0
+    places = np.flatnonzero(positive[:-1] != positive[1:])[::-1]
     noise = np.exp([brentq(excess, grid[i], grid[i + 1], xtol=1e-14, rtol=1e-14) for i in places])
     q = 1.0 + delta - alpha * noise
     phi = free_entropy(q, alpha, b, rho, delta) if q.size else np.empty(0)
-    stable = signs[places] > 0
+    stable = positive[places]
     if delta == 0.0:  # exact recovery is always a fixed point; it attracts if nothing that differs from it does
-        recovers = alpha >= _strong_recovery(b, rho)
+        recovers = alpha >= strong_recovery(b, rho)
         q, phi, stable = np.append(q, 1.0), np.append(phi, np.inf), np.append(stable, recovers or not q.size)
     return FixedPoints(q=q, free_entropy=phi, stable=stable)

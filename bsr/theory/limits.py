@@ -1,19 +1,14 @@
 """Closed forms: recovery thresholds, and the limits of low rank, long sequences and full rank."""
 
 import numpy as np
-from numba import njit
 from scipy.optimize.elementwise import find_root
 
-from bsr._checks import check_real
+from bsr._checks import check_broadcast
+from bsr.spectrum import aspect_ratio
 
 SMALLEST = 1e-300  # of the variables that are solved for by their logarithm
 
 __all__ = ["long_sequence_mmse", "low_rank_mmse", "strong_recovery", "weak_recovery"]
-
-
-@njit(cache=True)
-def _strong_recovery(b, rho):
-    return rho * (1.0 + (1.0 - rho) / b) if rho < 1.0 else 1.0
 
 
 def _short_over_long(ratio):
@@ -43,9 +38,9 @@ def strong_recovery(beta=1.0, rho=1.0):
     ----------
     arXiv:2410.18858; book, chapter 8, :eq:`eq-08-strong`.
     """
-    beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
-    rho, b = np.minimum(rho, 1.0), np.maximum(beta, 1.0 / np.maximum(beta, SMALLEST))
-    return (rho * (1.0 + (1.0 - rho) / b))[()]  # to the last bit as `_strong_recovery`
+    beta, rho = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"))
+    rho = np.minimum(rho, 1.0)
+    return (rho * (1.0 + (1.0 - rho) / aspect_ratio(beta)))[()]
 
 
 def weak_recovery(beta=1.0, delta=0.0):
@@ -72,7 +67,7 @@ def weak_recovery(beta=1.0, delta=0.0):
     ----------
     arXiv:2410.18858; book, chapter 8, :eq:`eq-08-weak`.
     """
-    beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
+    beta, delta = check_broadcast(beta=(beta, "positive"), delta=(delta, "non-negative"))
     k = np.sqrt(_short_over_long(beta))
     return ((1.0 + delta) / (k + 1.0 / k))[()]
 
@@ -107,10 +102,10 @@ def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
     At finite rank the error is smaller by O(rho), and by O(rho^(2/3)) within a relative distance of order rho^(1/3) of
     weak recovery (observed, book, chapter 8).
     """
-    alpha_bar = check_real("alpha_bar", alpha_bar, "positive")
-    beta, delta = check_real("beta", beta, "positive"), check_real("delta", delta, "non-negative")
-    k = np.sqrt(_short_over_long(beta))
-    alpha_bar, k, delta, onset = np.broadcast_arrays(alpha_bar, k, delta, weak_recovery(beta, delta))
+    alpha_bar, beta, delta = check_broadcast(
+        alpha_bar=(alpha_bar, "positive"), beta=(beta, "positive"), delta=(delta, "non-negative")
+    )
+    k, onset = np.sqrt(_short_over_long(beta)), weak_recovery(beta, delta)
     w = k + 1.0 / k
 
     def per_unit(t, k):  # the error over w t, which is 1 at t = 0
@@ -160,9 +155,7 @@ def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
     At finite b = max(beta, 1/beta) the error is larger: MMSE(noise)/noise by at most (1 - e)/b, the error at given
     alpha by O(1/b), and without a gap to the transition by O(b^(-1/2)) (observed, book, chapter 8).
     """
-    alpha, rho = check_real("alpha", alpha, "positive"), check_real("rho", rho, "positive")
-    delta = check_real("delta", delta, "non-negative")
-    alpha, rho, delta = np.broadcast_arrays(alpha, rho, delta)
+    alpha, rho, delta = check_broadcast(alpha=(alpha, "positive"), rho=(rho, "positive"), delta=(delta, "non-negative"))
     short, ratio = np.minimum(rho, 1.0), _short_over_long(rho)
 
     def per_noise(noise, short, ratio):  # e
