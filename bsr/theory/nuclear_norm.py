@@ -12,27 +12,27 @@ import math
 from functools import partial
 
 import numpy as np
-from numba import njit
 from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 
-from bsr._checks import check_real, warn_convergence
-from bsr.spectrum import _nodes
+from bsr._checks import check_broadcast, warn_convergence
+from bsr._compile import kernel
+from bsr.spectrum import _nodes, aspect_ratio
+from bsr.uniformisation import bulk_edges, critical_points
 
 __all__ = ["mse", "optimal_lam", "recovery_threshold", "sample_complexity"]
 
 _TOL = 1e-11
 
 
-@njit(cache=True)
+@kernel()
 def _soft_threshold(theta, noise, b, rho):
-    """mse, divergence, the slope of the mse in theta, largest singular value, and whether the quadrature converged."""
+    """mse, divergence, the slope of the mse in theta, and whether the quadrature converged."""
     nodes, converged = _nodes(np.array([math.sqrt(b) * theta * theta]), _TOL, b, rho, noise)
-    residual, divergence, slope, top = 0.0, 0.0, 0.0, 0.0
+    residual, divergence, slope = 0.0, 0.0, 0.0
     for i in range(nodes.shape[0]):
         y, weight, real, _ = nodes[i]
         x = math.sqrt(y / math.sqrt(b))
-        top = max(top, x)
         weighted = weight * (b + 1.0 + 2.0 * real) / (b * x)
         if x > theta:
             residual += weight * theta * theta
@@ -40,38 +40,39 @@ def _soft_threshold(theta, noise, b, rho):
             slope += 2.0 * (weight * theta / math.sqrt(b) - noise * weighted)
         else:
             residual += weight * x * x
-    return residual / math.sqrt(b) - noise + 2.0 * noise * divergence, divergence, slope, top, converged
+    return residual / math.sqrt(b) - noise + 2.0 * noise * divergence, divergence, slope, converged
 
 
-@njit(cache=True)
-def _condition(theta, alpha, lam, best, noise, b, rho):
+@kernel()
+def _condition(theta, top, alpha, lam, best, noise, b, rho):
     """What vanishes at the threshold that belongs to the noise, rising through 0; the mse and the divergence."""
-    mse, divergence, slope, top, converged = _soft_threshold(theta, noise, b, rho)
+    mse, divergence, slope, converged = _soft_threshold(theta, noise, b, rho)
     if best:
         value = slope if theta < top else 1.0
     elif lam == 0.0:
         value = alpha - divergence
     else:
         value = theta * (alpha - divergence) - lam
-    return value, mse, divergence, top, converged
+    return value, mse, divergence, converged
 
 
-@njit(cache=True)
+@kernel()
 def _threshold(alpha, lam, best, noise, guess, b, rho):
     """theta at given noise by a bracketed secant method; its mse and divergence."""
-    _, _, _, top, _ = _soft_threshold(0.0, noise, b, rho)
+    top = math.sqrt(bulk_edges(critical_points(b, rho, noise), b, rho, noise)[-1, 1] / math.sqrt(b))
     lo, hi = 0.0, max(top, lam / alpha) * (1.0 + 1e-9)
     theta = guess if lo < guess < hi else 0.5 * top
     theta_old, f_old, mse, divergence, converged = math.nan, math.nan, math.nan, math.nan, True
     for i in range(100):
-        f, mse, divergence, _, converged = _condition(theta, alpha, lam, best, noise, b, rho)
+        f, mse, divergence, converged = _condition(theta, top, alpha, lam, best, noise, b, rho)
         if f > 0.0:
             hi = theta
         else:
             lo = theta
         slope = (f - f_old) / (theta - theta_old) if i > 0 else 0.0
         new = theta - f / slope if slope > 0.0 else math.nan
-        if abs(new - theta) <= 1e-12 * hi or hi - lo <= 1e-14 * hi:
+        # A short step says something only if the secant is a local one.
+        if (abs(theta - theta_old) <= 0.1 * theta and abs(new - theta) <= 1e-12 * hi) or hi - lo <= 1e-14 * hi:
             return theta, mse, divergence, converged
         if not lo < new < hi or i % 5 == 4:
             new = 0.5 * (lo + hi)
@@ -79,7 +80,7 @@ def _threshold(alpha, lam, best, noise, guess, b, rho):
     return theta, mse, divergence, False
 
 
-@njit(cache=True)
+@kernel()
 def _fixed_point(alpha, lam, best, delta, log_noise, b, rho):
     """log(noise) where noise = (delta + mse) / alpha, theta chosen for it; theta, mse, divergence, converged."""
     lo = math.log(delta / alpha) if delta > 0.0 else -60.0
@@ -97,7 +98,7 @@ def _fixed_point(alpha, lam, best, delta, log_noise, b, rho):
             lo = x
         slope = (f - f_old) / (x - x_old) if i > 0 else 1.0
         new = x - f / slope if slope > 0.0 else math.nan
-        if (i > 0 and abs(new - x) <= 1e-11) or hi - lo <= 1e-12:
+        if (abs(x - x_old) <= 0.1 and abs(new - x) <= 1e-11) or hi - lo <= 1e-12:
             return x, theta, mse, divergence, converged
         if i % 5 == 4 or not lo < new < hi:
             new = 0.5 * (max(lo, x - 6.0) + min(hi, x + 6.0))
@@ -106,7 +107,7 @@ def _fixed_point(alpha, lam, best, delta, log_noise, b, rho):
     return x, theta, mse, divergence, False
 
 
-@njit(cache=True)
+@kernel()
 def _curve(alpha, b, rho, delta, lam, best, threshold):
     """Error and penalty at each point."""
     error, penalty, all_converged = np.empty(alpha.size), np.empty(alpha.size), True
@@ -133,16 +134,18 @@ def _curve(alpha, b, rho, delta, lam, best, threshold):
 
 def _evaluate(alpha, beta, rho, delta, lam, best):
     """Validate, broadcast and run the kernel: error, penalty, in the broadcast shape."""
-    alpha, beta = check_real("alpha", alpha, "positive"), check_real("beta", beta, "positive")
-    rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
-    lam = check_real("lam", lam, "non-negative")
-    arrays = np.broadcast_arrays(alpha, np.maximum(beta, 1.0 / beta), rho, delta, lam)
-    flat = [a.flatten() for a in arrays]
-    threshold = np.asarray(recovery_threshold(arrays[1], arrays[2])).ravel()
-    error, penalty, converged = _curve(*flat, best, threshold)
+    alpha, beta, rho, delta, lam = check_broadcast(
+        alpha=(alpha, "positive"),
+        beta=(beta, "positive"),
+        rho=(rho, "positive"),
+        delta=(delta, "non-negative"),
+        lam=(lam, "non-negative"),
+    )
+    flat = [a.flatten() for a in (alpha, aspect_ratio(beta), rho, delta, lam)]
+    error, penalty, converged = _curve(*flat, best, _recovery_threshold(flat[1], flat[2]))
     if not converged:
         warn_convergence("the nuclear-norm error did not converge everywhere")
-    return error.reshape(arrays[0].shape)[()], penalty.reshape(arrays[0].shape)[()]
+    return error.reshape(alpha.shape)[()], penalty.reshape(alpha.shape)[()]
 
 
 def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
@@ -265,8 +268,9 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
     ----------
     Book, chapter 11, :eq:`eq-11-curve`.
     """
-    error, beta = check_real("error", error, "fraction"), check_real("beta", beta, "positive")
-    rho, delta = check_real("rho", rho, "positive"), check_real("delta", delta, "non-negative")
+    error, beta, rho, delta = check_broadcast(
+        error=(error, "fraction"), beta=(beta, "positive"), rho=(rho, "positive"), delta=(delta, "non-negative")
+    )
     if lam is not None and not (np.ndim(lam) == 0 and lam == 0.0):
         raise ValueError(f"lam must be None (the best) or 0.0 (interpolation), got {lam!r}")
     return _sample_complexity(error, beta, rho, delta, lam)[()]
@@ -286,7 +290,7 @@ def _incomplete(x, k, gamma):
     return quad(integrand, 0.0, end, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
 
 
-@np.vectorize
+@partial(np.vectorize, otypes=[float])
 def _recovery_threshold(b, rho):
     if rho >= 1.0:
         return 1.0
@@ -297,7 +301,10 @@ def _recovery_threshold(b, rho):
         gain = _incomplete(level**2, 0.5, gamma) - level * _incomplete(level**2, 0.0, gamma)
         return gain - level * rho / (1.0 - rho)
 
-    level = brentq(stationarity, 1e-12, 1.0 + math.sqrt(gamma), xtol=1e-15, rtol=1e-14)
+    low = 0.5 * (1.0 + math.sqrt(gamma))
+    while stationarity(low) < 0.0:
+        low *= 0.5
+    level = brentq(stationarity, low, 2.0 * low, xtol=1e-15, rtol=1e-14)
     first, half, zero = (_incomplete(level**2, k, gamma) for k in (1.0, 0.5, 0.0))
     excess = rho * level**2 + (1.0 - rho) * (first - 2.0 * level * half + level**2 * zero)
     return rho + c * rho - c * rho**2 + (1.0 - rho * c) * excess
@@ -326,5 +333,5 @@ def recovery_threshold(beta=1.0, rho=1.0):
     arXiv:1302.2331 (observation), arXiv:1303.6672 (theorem for the statistical dimension), arXiv:2410.18858; book,
     chapter 11, :eq:`eq-11-threshold`.
     """
-    beta, rho = check_real("beta", beta, "positive"), check_real("rho", rho, "positive")
-    return _recovery_threshold(np.maximum(beta, 1.0 / beta), rho)[()]
+    beta, rho = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"))
+    return _recovery_threshold(aspect_ratio(beta), rho)[()]
