@@ -27,7 +27,7 @@ from bsr._compile import kernel
 @kernel()
 def within_reach(b, rho, noise):
     """Whether the arithmetic below is safe from overflow and from division by 0, where numba raises an exception."""
-    return b <= 1e15 and 1e-13 <= rho <= 1e15 and 1e-40 <= noise <= 1e40
+    return b <= 1e15 and 1e-13 <= rho <= 1e15 and 1e-40 <= noise <= 1e80
 
 
 # ---------------------------------------------------------------------------------------------------------------------
