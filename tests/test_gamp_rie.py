@@ -236,6 +236,23 @@ def test_damping_changes_the_way_but_not_the_end(sample):
     assert np.linalg.norm(damped.history.q[:5] - plain.history.q[:5]) > 0.01
 
 
+@pytest.mark.parametrize("damping", [0.0, 0.4])
+def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_state(sample, damping):
+    (n, L, d), rank = sample.X.shape, sample.U.shape[1]
+    A, unit, alpha = sample.X.reshape(n, L * d) / np.sqrt(d * L), (d * L) ** 0.25, n / (d * L)
+    state, noises = (np.zeros((L, d)), np.zeros(n), 0.0), []
+    for t in range(6):
+        S, z, divergence = state
+        z = sample.y - A @ S.ravel() + divergence / alpha * z
+        noises.append(np.mean(z**2) / alpha)
+        S, divergence = _rie((S + (A.T @ z).reshape(L, d) / alpha) / unit, rank / min(d, L), noises[-1])
+        keep = damping if t else 0.0  # nothing is known at the start
+        state = [keep * old + (1 - keep) * new for old, new in zip(state, (unit * S, z, divergence), strict=True)]
+    result = quiet(sample.X, sample.y, rank, 0.1, damping=damping, iterations=6)
+    assert result.history.noise == pytest.approx(noises, rel=1e-9)
+    assert result.S == pytest.approx(state[0], rel=1e-9, abs=1e-12)
+
+
 def test_labels_without_signal():
     X = np.random.default_rng(0).standard_normal((30, 8, 10))
     result = gamp_rie(X, np.zeros(30), 2, 0.0)
