@@ -41,6 +41,7 @@ STYLE = {
     "lines.markersize": 5,
     "errorbar.capsize": 2,
     "legend.frameon": False,
+    "figure.max_open_warning": 20,  # matplotlib's own; its `rcdefaults` leaves out this one
     "svg.hashsalt": "bsr",  # the same figure gives the same file
 }
 """Matplotlib settings of the book; a script can use them in `matplotlib.rc_context(STYLE)`."""
@@ -49,14 +50,26 @@ _HALO = [patheffects.withStroke(linewidth=3, foreground="white")]  # keeps a lab
 
 
 def use_style():
-    """Set the style for this session; in a notebook, show figures as SVG, sharp at any zoom and light."""
+    """Set the style for this session, from matplotlib's defaults: no settings of the reader's own show through.
+
+    In a notebook, figures appear below their cells, whatever MPLBACKEND says, and as SVG, sharp at any zoom and light.
+    Another backend can be chosen afterwards, as by `%matplotlib widget`.
+    """
+    _show_figures_inline()
+    mpl.rcdefaults()  # all but the backend and a few more that are not of the style
     mpl.rcParams.update(STYLE)
+
+
+def _show_figures_inline():
+    """Where there is a kernel: it follows MPLBACKEND, and with any other backend a page has no figures."""
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:
         return
-    if get_ipython() is not None:
+    shell = get_ipython()
+    if getattr(shell, "kernel", None) is not None:
+        shell.run_line_magic("matplotlib", "inline")
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 

@@ -6,9 +6,11 @@ from base64 import b64decode
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from nbclient import NotebookClient
 from PIL import Image
 
 from bsr import plotting
@@ -56,6 +58,32 @@ def test_use_style_sets_the_style():
         plotting.use_style()
         assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == plotting.COLORS
         assert mpl.rcParams["figure.figsize"] == [7.2, 4.2]
+
+
+def test_use_style_starts_from_the_defaults_of_matplotlib():
+    with mpl.rc_context({"text.usetex": True, "axes.titlesize": 30, "figure.max_open_warning": 1}):
+        plotting.use_style()
+        changed = {name for name, value in mpl.rcParams.items() if value != mpl.rcParamsDefault[name]}
+        assert changed - {"backend", "backend_fallback", "interactive"} <= set(plotting.STYLE)
+        assert not mpl.rcParams["text.usetex"]
+        assert mpl.rcParams["figure.max_open_warning"] == mpl.rcParamsDefault["figure.max_open_warning"]
+
+
+def test_figures_appear_in_a_notebook_whatever_the_surroundings_say(tmp_path, monkeypatch):
+    """A backend in the environment, and settings that would end the chapter: LaTeX for every text, and no LaTeX."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: pdf\n")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cells = [
+        "import matplotlib.pyplot as plt\nplt.figure()\nfrom bsr import plotting\nplotting.use_style()",
+        "_, ax = plt.subplots()\nax.set(xlabel='x');",
+        "ax.plot([0, 1]);\nax.figure",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    kinds = [[kind for output in cell.outputs for kind in output.get("data", ())] for cell in notebook.cells]
+    assert [kind.count("image/svg+xml") for kind in kinds[1:]] == [1, 1]
 
 
 def test_experiment_draws_the_error_bars_it_is_given(ax):

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,17 @@ from bsr import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_advice_to_install_names_this_distribution_and_an_extra_of_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [requirement for extra in extras.values() for requirement in extra]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "bsr").rglob("*.py")]
+    advised = re.findall(r"install ([\w-]+\[\w+\])", " ".join(texts))
+    own = [*advised, *(requirement for requirement in asked if requirement.startswith(("bsr", project["name"])))]
+    assert len(advised) >= 3
+    assert set(own) <= {f"{project['name']}[{extra}]" for extra in extras}
 
 
 def test_the_example_runs_and_the_algorithm_is_near_the_optimum():

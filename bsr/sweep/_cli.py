@@ -98,7 +98,7 @@ def _run_on_dask(config, args, options):
     try:
         from distributed import Client
     except ImportError:
-        raise ImportError("--dask needs Dask: install bsr[cluster]") from None
+        raise ImportError("--dask needs Dask: install bilinear-sequence-regression[cluster]") from None
     with Client(args.dask) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         if not workers:

@@ -271,6 +271,7 @@ def _available_memory():
         import psutil
     except ImportError:
         raise ImportError(
-            "psutil tells the available memory; install bsr[sweep], or say memory_limit in bytes"
+            "psutil tells the available memory: install bilinear-sequence-regression[sweep], "
+            "or say memory_limit in bytes"
         ) from None
     return psutil.virtual_memory().available

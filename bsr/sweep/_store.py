@@ -204,7 +204,10 @@ def load(path, raw=False):
     `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
     `effective_sample_size`, the nuclear norm its certified `gap`.
     """
-    import pandas as pd
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ImportError("pandas makes the table: install bilinear-sequence-regression[sweep]") from None
 
     path = Path(path)
     meta = _inspect(path)
