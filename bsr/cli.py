@@ -4,8 +4,10 @@ One function a subcommand, each with its parser beside it; `main` only dispatche
 """
 
 import argparse
+import contextlib
 import json
 import math
+import os
 import sys
 import warnings
 
@@ -13,6 +15,8 @@ import bsr
 from bsr.sweep import _cli as sweep_commands
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
+_LARGEST = 2**53
+_CLOSED_PIPE = 141  # 128 + SIGPIPE, as a shell has it
 _EPILOG = """\
 Units. alpha = n/(dL) counts samples per entry of the teacher, beta = L/d, rho = r/min(d, L), and delta is the variance
 of the noise on a label whose signal has variance 1. Errors are per entry: 1 is the error of the estimate 0.
@@ -33,8 +37,8 @@ def _shape(args):
     """beta, rho and the number of entries of the teacher (None without --d)."""
     for name in ("d", "L", "r"):
         value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}")
+        if value is not None and not 1 <= value <= _LARGEST:
+            raise ValueError(f"--{name} must be at least 1 and at most 2**53, got {value}")
     if args.d is None:
         if args.L is not None or args.r is not None:
             raise ValueError("--L and --r need --d")
@@ -42,13 +46,20 @@ def _shape(args):
     for name, ratio, size in (("--beta", args.beta, args.L), ("--rho", args.rho, args.r)):
         if ratio is not None and size is not None:
             raise ValueError(f"{name} and the size that it follows from cannot both be given")
-    L = args.L if args.L is not None else max(1, round(args.d * _given("--beta", args.beta, 1.0)))
+    L = args.L if args.L is not None else max(1, _whole(args.d * _given("--beta", args.beta, 1.0), "L = beta d"))
     short = min(args.d, L)
     rho = args.r / short if args.r is not None else _given("--rho", args.rho, 1.0)
     return L / args.d, rho, args.d * L
 
 
-def _given(name, value, default):
+def _whole(value, name, rounded=round):
+    """A size that follows from a ratio. A float has integers up to 2**53 only."""
+    if not value <= _LARGEST:
+        raise ValueError(f"{name} must be at most 2**53, got {value:g}")
+    return rounded(value)
+
+
+def _given(name, value, default=None):
     if value is None:
         return default
     if not (math.isfinite(value) and value > 0):
@@ -61,7 +72,9 @@ def predict(args):
     beta, rho, entries = _shape(args)
     rows = []
     for alpha in args.alpha:
-        row = {"alpha": alpha} if entries is None else {"alpha": alpha, "n": round(alpha * entries)}
+        row = {"alpha": _given("--alpha", alpha)}
+        if entries is not None:
+            row["n"] = _whole(alpha * entries, f"n = alpha L d, with --alpha {alpha:g},")
         row["bayes_optimal"] = bayes.mmse(alpha, beta, rho, args.delta)
         row["nuclear_norm_best"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=None)
         row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta)
@@ -90,7 +103,10 @@ def samples(args):
         }
         rows.append({"error": error, "alpha": alphas})
         if entries is not None:
-            rows[-1]["n"] = {name: math.ceil(alpha * entries) for name, alpha in alphas.items()}
+            rows[-1]["n"] = {
+                name: _whole(alpha * entries, "the number of samples", math.ceil) if math.isfinite(alpha) else alpha
+                for name, alpha in alphas.items()
+            }
     return {"problem": {"beta": beta, "rho": rho, "delta": args.delta}, "samples": rows}
 
 
@@ -178,8 +194,30 @@ def main(arguments=None):
     -------
     int
         0, or 2 after a message on standard error if an argument is out of range. A sweep that left tasks undone gives
-        1, one that was interrupted 130.
+        1, one that was interrupted 130. If nobody reads the output to its end, 141 without a message.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:  # --help too, which raises SystemExit
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            _forget_unread(stream)
+        return _CLOSED_PIPE
+
+
+def _forget_unread(stream):
+    """What a closed pipe left in the buffer must not fail once more when Python ends."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError), open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())
+
+
+def _run(arguments):
     args = _parser().parse_args(arguments)
     if hasattr(args, "status"):
         args.given = sys.argv[1:] if arguments is None else arguments

@@ -1,9 +1,11 @@
 """The command line says what the theory says."""
 
+import concurrent.futures as cf
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -12,8 +14,11 @@ from pathlib import Path
 import pytest
 
 import bsr
+from bsr import sweep
 from bsr.cli import main
 from bsr.theory import bayes, limits, nuclear_norm, ridge
+
+ROOT = Path(__file__).parents[1]
 
 
 def ask(capsys, *arguments):
@@ -80,6 +85,10 @@ def test_tables_can_be_read(capsys):
         (["predict", "--alpha", "0.3", "--d", "10", "--L", "20", "--beta", "2"], "--beta"),
         (["samples", "--error", "1.5"], "error"),
         (["samples", "--error", "0.1", "--d", "0"], "--d"),
+        (["samples", "--error", "0.1", "--d", "1" + 400 * "0"], "--d"),
+        (["predict", "--alpha", "1e308", "--d", "100"], "--alpha"),
+        (["predict", "--alpha", "inf", "--d", "100"], "--alpha"),
+        (["predict", "--alpha", "0.3", "--beta", "1e308", "--d", "100"], "beta"),
     ],
 )
 def test_nonsense_is_refused_by_name(capsys, arguments, name):
@@ -88,6 +97,25 @@ def test_nonsense_is_refused_by_name(capsys, arguments, name):
     assert captured.out == ""
     assert captured.err.startswith("bsr: ")
     assert name in captured.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe as POSIX has it")
+@pytest.mark.parametrize("command", ["samples --error 0.1", "--help", "sweep-table results.db"])
+def test_a_pipe_that_nobody_reads_ends_it_quietly(command, tmp_path):
+    if "results.db" in command:
+        pytest.importorskip("pandas")
+        config = sweep.Config.parse("[sweep]\nd = 6\n[problem]\nalpha = 0.5\n[[estimator]]\nname = 'ridge'\n")
+        with cf.ThreadPoolExecutor(1) as executor:
+            sweep.run(config, tmp_path / "results.db", executor=executor, progress=False)
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "BSR_COMPILE_NOTICE": "0"}
+    argv = [sys.executable, "-m", "bsr", *command.split()]
+    done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+    os.close(writer)
+    assert done.stderr == ""
+    # argparse drops the error of its own writing, which comes early without a buffer.
+    assert done.returncode == 128 + signal.SIGPIPE or (command == "--help" and done.returncode == 0)
 
 
 def test_the_module_and_the_command_are_the_same():

@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def main(args):
         command = shlex.join(["bsr", *args.given, *([] if args.resume else ["--resume"])])
         print(f"\nInterrupted. What was done is stored; go on with: {command}", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # of the output
+        raise
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"bsr sweep: {_message(error)}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
@@ -72,6 +75,9 @@ def main(args):
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c():
     """Batch systems end a job with SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+        yield
+        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -121,6 +127,8 @@ def table(args):
             options = [name for name in frame if name.startswith("option_") and frame[name].astype(str).nunique() > 1]
             shown = [name for name in (*columns, *options, "error", "error_se") if name in frame]
             print(frame[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         print(f"bsr sweep-table: {_message(error)}", file=sys.stderr)
         return 2

@@ -131,7 +131,7 @@ class Config:
             the key and what is allowed.
         """
         try:
-            tables = tomllib.loads(text)
+            tables = tomllib.loads(text.removeprefix("\ufeff"))  # the mark that some editors put first
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{name}: not valid TOML: {error}") from None
         try:
