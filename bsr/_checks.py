@@ -15,7 +15,7 @@ _CONDITIONS = {
     "weight": (lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
 }
 
-_LARGEST = 1e30  # of data: their eighth power is still a number
+_LARGEST, _SMALLEST = 1e30, 1e-30  # of data: their eighth powers are still numbers
 
 
 class ConvergenceWarning(UserWarning):
@@ -23,22 +23,47 @@ class ConvergenceWarning(UserWarning):
 
 
 def warn_convergence(message):
-    """Warn that something did not converge, on behalf of the public function's caller."""
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    """Warn that something did not converge, at the line outside this package that called it."""
+    package, level = __name__.partition(".")[0], 1
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (package, "contextlib"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ConvergenceWarning, stacklevel=level + 1)
 
 
 def as_real(name, value, keep=(np.float64,)):
     """Return `value` as an array, of type float64 unless its type is one to `keep`; NaN and infinity are let through.
 
-    Raises ValueError if it holds anything but real numbers: NumPy would drop imaginary parts and read text.
+    Raises ValueError if it holds anything but real numbers: NumPy would drop imaginary parts and masks, read text, and
+    make NaN of None.
     """
     try:
+        _refuse_masked(value)
         array = np.asarray(value)
         if array.dtype.kind not in "fiubO":
-            raise TypeError
+            raise TypeError(f"its type is {array.dtype}")
+        if array.dtype.kind == "O" and (wrong := {type(v) for v in array.flat} & {str, bytes, type(None)}):
+            raise TypeError(f"it holds {', '.join(sorted(kind.__name__ for kind in wrong))}")
         return array if array.dtype in keep else array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be a real number or an array of them, got {reprlib.repr(value)}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # containers raise what they like: a tensor on a GPU, one with gradients, ...
+        cause = " ".join(str(error).split())
+        if "inhomogeneous" in cause or "with a sequence" in cause:
+            cause = f"its parts have different lengths ({cause})"
+        raise ValueError(
+            f"{name} must be a real number or an array of them, got {reprlib.repr(value)}: {cause}"
+        ) from error
+
+
+def _refuse_masked(value):
+    """Raise ValueError if entries of an array, or of an array in a sequence of them, are masked."""
+    if isinstance(value, np.ma.MaskedArray):
+        if masked := np.ma.count_masked(value):
+            raise ValueError(f"{masked} entries are masked; fill them or leave their samples out")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_masked(part)
 
 
 def check_real(name, value, condition):
@@ -115,20 +140,25 @@ def child_generator(rng):
     return rng if isinstance(rng, np.random.Generator) else as_generator(rng).spawn(1)[0]
 
 
-def check_samples(X, y):
-    """Check token sequences and labels against each other; return them as arrays, X untouched in memory.
+def check_samples(X, y, *, scan=True):
+    """Check token sequences and labels against each other; return them as arrays fit for a pass over memory.
 
     Parameters
     ----------
     X : array_like, shape (n, L, d)
-        Token sequences, real. Kept in float32 or float64; any other real type becomes float64.
+        Token sequences, real. Kept in float32 or float64; any other real type becomes float64. Returned as they are if
+        they are aligned and C-contiguous, read-only or not, in memory or on disk; copied once if not.
     y : array_like, shape (n,)
         Labels, returned as float64.
+    scan : bool, default True
+        Whether to read X for entries that are not finite or out of range. False leaves it to the caller, who passes
+        over X anyway and calls `check_range` when a sum looks wrong.
 
     Raises
     ------
     ValueError
-        If the shapes do not match, an axis is empty, or an entry is not finite or so large that powers overflow.
+        If the shapes do not match, an axis is empty, or entries are not finite, so large that powers overflow or so
+        small that they vanish.
     """
     X = as_real("X", X, keep=(np.float32, np.float64))
     if X.ndim != 3 or 0 in X.shape:
@@ -136,8 +166,21 @@ def check_samples(X, y):
     y = as_real("y", y)
     if y.shape != X.shape[:1]:
         raise ValueError(f"y must have shape ({X.shape[0]},) to match X {X.shape}, got {y.shape}")
-    for name, array in (("X", X), ("y", y)):
-        largest = max(array.max(), -array.min())  # NaN if there is one
-        if not largest <= _LARGEST:
-            raise ValueError(f"{name} must be finite and at most {_LARGEST} in modulus, got {largest}")
-    return X, y
+    if scan:
+        check_range("X", X)
+    check_range("y", y)
+    return np.require(X, requirements=["C", "A"]), np.require(y, requirements=["C", "A"])
+
+
+def in_range(array):
+    """Whether the largest modulus of the entries is neither zero nor too small nor too large, and none is NaN."""
+    return bool(_SMALLEST <= max(array.max(), -array.min()) <= _LARGEST)
+
+
+def check_range(name, array):
+    """Raise ValueError unless the entries of `array` are finite, and the largest has a modulus in range or is zero."""
+    largest = max(array.max(), -array.min())  # NaN if there is one
+    if not largest <= _LARGEST:
+        raise ValueError(f"{name} must be finite and at most {_LARGEST} in modulus, got {largest}")
+    if 0.0 < largest < _SMALLEST:
+        raise ValueError(f"{name} must have entries of at least {_SMALLEST} in modulus, or none, got {largest} at most")

@@ -5,11 +5,13 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 import bsr
 from bsr import denoising
 from bsr.denoising import _rie
 from bsr.estimators import gamp_rie
+from bsr.estimators.gamp_rie import _mean_within
 from bsr.theory import bayes
 from bsr.theory.limits import strong_recovery
 
@@ -111,7 +113,7 @@ def test_the_continued_formula_does_explode(few_samples, monkeypatch):
 
     monkeypatch.setattr(import_module("bsr.estimators.gamp_rie"), "_rie", continued)  # the name alone is the function
     for data in few_samples:
-        history = quiet(data.X, data.y, data.U.shape[1], 0.0, iterations=60, teacher=data.S).history
+        history = quiet(data.X, data.y, data.U.shape[1], 0.0, iterations=60, teacher=data.S, signal=1.0).history
         assert np.max(history.error) > 1e6
 
 
@@ -135,7 +137,9 @@ def test_bounded_on_data_that_are_not_from_the_model(spoil, rank):
     result = quiet(X, y, rank, 0.0, iterations=60)
     assert np.isfinite(result.S).all()
     # Of the order of the largest singular value of the samples, which sets how far one step can go.
-    assert np.max(result.history.q, initial=0) < 10 + np.linalg.norm(X.reshape(len(X), -1), 2) ** 2 / len(X)
+    size = np.mean(X**2) or 1.0
+    bound = 10 + np.linalg.norm(X.reshape(len(X), -1), 2) ** 2 / (len(X) * size)
+    assert np.max(result.history.q, initial=0) < bound * np.mean(y**2) / size
 
 
 def test_factors_beyond_the_support_are_those_of_its_edges():
@@ -157,6 +161,151 @@ def test_no_factor_exceeds_one_and_they_fall_like_the_inverse_noise(rho, beta):
         factor = denoising.shrink(x, beta, rho, noise) / x
         assert np.all(np.diff(factor) > -1e-6)
         assert 0 < factor[0] <= factor[-1] <= min(1, 30 / noise)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Units
+
+
+@pytest.mark.parametrize("X_unit", [1e-28, 1e-6, 1e-3, 1.0, 1e6, 1e28])
+@pytest.mark.parametrize("y_unit", [1e-28, 1e-6, 1.0, 1e6, 1e28])
+def test_the_estimate_follows_the_units_of_the_data(sample, X_unit, y_unit):
+    X, rank = sample.X.astype(np.float64), sample.U.shape[1]
+    expected = gamp_rie(X, sample.y, rank, 0.1, teacher=sample.S)
+    unit = y_unit / X_unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, 0.1, teacher=unit * sample.S)
+    np.testing.assert_allclose(result.S / unit, expected.S, atol=1e-7)
+    for name, value in vars(expected.history).items():
+        power = 0 if name == "change" else 2
+        np.testing.assert_allclose(getattr(result.history, name)[:20] / unit**power, value[:20], rtol=1e-6)
+
+
+@pytest.mark.parametrize("X_unit", [1e-28, 1e-6, 1e6, 1e28])
+def test_the_estimate_follows_the_units_of_single_precision_tokens(sample, X_unit):
+    rank = sample.U.shape[1]
+    X = np.float32(X_unit) * sample.X
+    assert X.dtype == np.float32
+    expected = gamp_rie(sample.X, sample.y, rank, 0.1)
+    np.testing.assert_allclose(X_unit * gamp_rie(X, sample.y, rank, 0.1).S, expected.S, atol=1e-4)
+
+
+def test_a_known_signal_is_in_the_units_of_the_data(sample):
+    rank = sample.U.shape[1]
+    expected = gamp_rie(sample.X, sample.y, rank, 0.1, signal=1.0)
+    result = gamp_rie(4 * sample.X, 32 * sample.y, rank, 0.1, signal=64.0)
+    np.testing.assert_allclose(result.S, 8 * expected.S, rtol=1e-12)
+    np.testing.assert_allclose(result.history.signal, 64.0)
+
+
+def test_the_scale_of_tokens_of_which_few_are_not_zero():
+    X, y = np.zeros((60, 100, 100)), np.ones(60)
+    X[1::2] = np.random.default_rng(0).standard_normal((30, 100, 100))  # none of the samples that tell the scale first
+    result = quiet(X, y, 2, 0.0, iterations=1)
+    assert result.history.noise[0] == pytest.approx(1 / (0.006 * np.mean(X**2)), rel=1e-9)
+
+
+def test_little_is_lost_by_measuring_the_signal():
+    known, measured = [], []
+    for seed in range(8):
+        data = bsr.Problem(alpha=0.3, beta=1, rho=0.2, delta=0.1).sample(40, seed)
+        for signal, errors in ((1.0, known), (None, measured)):
+            errors.append(learn(data, tol=1e-5, damping=0.3, signal=signal).history.error[-1] / np.mean(data.S**2))
+    difference = np.array(measured) - known
+    assert abs(np.mean(difference)) < 3 * np.std(difference, ddof=1) / 8**0.5 + 0.005
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# It says when it failed
+
+
+def correlated(rng, shape, correlation=0.9):
+    X = rng.standard_normal(shape)
+    for axis in (1, 2):
+        X = np.moveaxis(X, axis, 0)
+        for i in range(1, len(X)):
+            X[i] = correlation * X[i - 1] + (1 - correlation**2) ** 0.5 * X[i]
+        X = np.moveaxis(X, 0, axis)
+    return X
+
+
+def blobs(rng, shape):
+    """Pictures of four spots: all of them vary in a few directions."""
+    n, L, d = shape
+    centres = rng.random((2, n, 4, 1, 1))
+    rows, columns = np.arange(L)[:, None] / L - centres[0], np.arange(d) / d - centres[1]
+    return np.exp(-(rows**2 + columns**2) / 0.05).sum(axis=1)
+
+
+NOT_WHITE = {
+    "correlated": correlated,
+    "hardly correlated": lambda rng, shape: correlated(rng, shape, 0.3),
+    "not centred": lambda rng, shape: 1 + rng.standard_normal(shape),
+    "two large channels": lambda rng, shape: rng.standard_normal(shape) * np.r_[100, 100, np.ones(shape[2] - 2)],
+    "letters": lambda rng, shape: np.eye(shape[2])[rng.integers(0, shape[2], shape[:2])],
+    "pictures": blobs,
+}
+HEAVY_TAILS = {
+    "sparse": lambda rng, shape: (rng.random(shape) < 0.02) * rng.standard_normal(shape),
+    "samples of many sizes": lambda rng, shape: (
+        rng.standard_normal(shape) * np.exp(rng.standard_normal((shape[0], 1, 1)))
+    ),
+}
+
+
+def labelled(draw, seed, n, new=1000):
+    """Samples of side 14, their labels, and as many new ones."""
+    rng = np.random.default_rng(seed)
+    X, S = draw(rng, (n + new, 14, 14)), rng.standard_normal((14, 2)) @ rng.standard_normal((2, 14))
+    y = X.reshape(len(X), -1) @ S.ravel()
+    y = y / np.std(y) + 0.3 * rng.standard_normal(len(y))
+    return X[:n], y[:n], X[n:], y[n:]
+
+
+@pytest.mark.parametrize(("alpha", "damping"), [(0.3, 0.5), (1.5, 0.0)])
+@pytest.mark.parametrize("kind", [*NOT_WHITE, *HEAVY_TAILS])
+def test_an_estimate_that_is_worse_than_none_is_not_given_in_silence(kind, alpha, damping):
+    for seed in range(2):
+        X, y, new_X, new_y = labelled((NOT_WHITE | HEAVY_TAILS)[kind], seed, round(alpha * 196))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = gamp_rie(X, y, 2, 0.1, damping=damping, iterations=60, tol=1e-3)
+        errors = new_y - new_X.reshape(1000, -1) @ result.S.ravel() / 14
+        assert result.converged is (not caught)
+        if np.mean(errors**2) > np.mean(new_y**2):
+            assert not result.converged
+            assert ("tokens are not white" in str(caught[0].message)) is (kind in NOT_WHITE)
+
+
+@pytest.mark.parametrize("kind", NOT_WHITE)
+def test_it_tells_that_tokens_are_not_white(kind):
+    X, y, *_ = labelled(NOT_WHITE[kind], 0, 300)
+    with pytest.warns(
+        bsr.ConvergenceWarning, match=r"tokens are not white \(they vary in about \d+ of 196 directions\)"
+    ):
+        result = gamp_rie(X, y, 2, 0.1, iterations=20)
+    assert not result.converged
+
+
+def test_it_does_not_rest_where_residuals_exceed_the_labels():
+    X, y, *_ = labelled(NOT_WHITE["not centred"], 0, 300)
+    with pytest.warns(
+        bsr.ConvergenceWarning, match="came to rest after 1 iterations where state evolution does not hold"
+    ):
+        result = gamp_rie(X, y, 2, 0.1, tol=1e9)
+    assert result.converged is False
+
+
+def test_no_false_alarm():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        alpha, delta, rank = 10 ** rng.uniform(-1.3, 0.4), rng.choice([0.0, 0.1, 1.0]), int(rng.integers(1, 9))
+        data = bsr.Problem(alpha, 1.0, rank / 8, delta).sample(8, rng)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            gamp_rie(data.X, data.y, rank, delta)
+        assert not any("white" in str(w.message) or "does not hold" in str(w.message) for w in caught)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -222,11 +371,13 @@ def test_neither_storage_nor_the_teacher_nor_delta_matter(sample):
 def test_history(sample):
     result = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, teacher=sample.S)
     history = result.history
-    assert {len(column) for column in history} == {result.iterations}
+    assert {len(column) for column in vars(history).values()} == {result.iterations}
     assert history.q[-1] == pytest.approx(np.mean(result.S**2))
     assert history.error[-1] == pytest.approx(bsr.mse(result.S, sample.S))
     assert history.change[-1] <= 1e-8 < history.change[-2]
-    assert history.noise[0] == pytest.approx(np.mean(sample.y**2) / sample.problem.alpha)
+    size = np.mean(sample.X.astype(np.float64) ** 2)
+    assert history.noise[0] == pytest.approx(np.mean(sample.y**2) / (sample.problem.alpha * size))
+    assert history.signal[-1] == pytest.approx(np.mean(sample.S**2), rel=0.05)
 
 
 def test_damping_changes_the_way_but_not_the_end(sample):
@@ -236,21 +387,55 @@ def test_damping_changes_the_way_but_not_the_end(sample):
     assert np.linalg.norm(damped.history.q[:5] - plain.history.q[:5]) > 0.01
 
 
-@pytest.mark.parametrize("damping", [0.0, 0.4])
-def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_state(sample, damping):
+def mean_within(mean, deviation, top):
+    """Mean of a normal variable, given that it lies between 0 and `top`, by quadrature."""
+    x = np.linspace(0, top, 200_001)
+    exponent = -(((x - mean) / deviation) ** 2) / 2
+    weight = np.exp(exponent - exponent.max())
+    return integrate.trapezoid(weight * x) / integrate.trapezoid(weight)
+
+
+@pytest.mark.parametrize(("damping", "signal"), [(0.0, None), (0.4, None), (0.0, 0.8)])
+def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_state(sample, damping, signal):
     (n, L, d), rank = sample.X.shape, sample.U.shape[1]
-    A, unit, alpha = sample.X.reshape(n, L * d) / np.sqrt(d * L), (d * L) ** 0.25, n / (d * L)
-    state, noises = (np.zeros((L, d)), np.zeros(n), 0.0), []
+    X = sample.X.reshape(n, L * d).astype(np.float64)
+    size = np.mean(X**2)
+    A, unit, alpha = X / np.sqrt(d * L * size), (d * L) ** 0.25, n / (d * L)
+    state, noises, signals = (np.zeros((L, d)), np.zeros(n), 0.0), [], []
     for t in range(6):
         S, z, divergence = state
         z = sample.y - A @ S.ravel() + divergence / alpha * z
-        noises.append(np.mean(z**2) / alpha)
-        S, divergence = _rie((S + (A.T @ z).reshape(L, d) / alpha) / unit, rank / min(d, L), noises[-1])
+        noise = np.mean(z**2) / alpha
+        R = S + (A.T @ z).reshape(L, d) / alpha
+        seen = np.mean(R**2) - noise
+        spread = np.sqrt((2 * noise**2 + 4 * noise * max(seen, 0)) / (d * L))
+        v = signal * size if signal else mean_within(seen, spread, np.mean(sample.y**2))
+        S, divergence = _rie(R / unit / v**0.5, rank / min(d, L), noise / v)
+        noises.append(noise / size)
+        signals.append(v / size)
         keep = damping if t else 0.0  # nothing is known at the start
-        state = [keep * old + (1 - keep) * new for old, new in zip(state, (unit * S, z, divergence), strict=True)]
-    result = quiet(sample.X, sample.y, rank, 0.1, damping=damping, iterations=6)
-    assert result.history.noise == pytest.approx(noises, rel=1e-9)
-    assert result.S == pytest.approx(state[0], rel=1e-9, abs=1e-12)
+        new = unit * v**0.5 * S, z, divergence
+        state = [keep * old + (1 - keep) * now for old, now in zip(state, new, strict=True)]
+    result = quiet(sample.X, sample.y, rank, 0.1, damping=damping, iterations=6, signal=signal)
+    assert result.history.noise == pytest.approx(noises, rel=1e-6)
+    assert result.history.signal == pytest.approx(signals, rel=1e-6)
+    assert result.S == pytest.approx(state[0] / size**0.5, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [(0.3, 0.2), (-0.3, 0.1), (1.4, 0.3), (0.5, 9.0), (0.9, 1e-3), (-2, 0.05)]
+)
+def test_mean_of_a_normal_variable_in_an_interval(mean, deviation):
+    assert _mean_within(mean, deviation) == pytest.approx(mean_within(mean, deviation, 1.0), rel=1e-4)
+
+
+@pytest.mark.parametrize("mean", [-1e3, -1e-9, 0.0, 1e-9, 0.3, 0.5, 1.0, 2.0, 1e5])
+def test_mean_in_an_interval_at_any_width(mean):
+    means = [_mean_within(mean, deviation) for deviation in 10.0 ** np.arange(-12, 13)]
+    assert np.all(np.diff(means) * np.sign(0.5 - means[0]) >= -1e-8)  # from the nearest point of [0, 1] to the middle
+    assert means[0] == pytest.approx(min(max(mean, 0.0), 1.0), abs=1e-8)
+    assert means[-1] == pytest.approx(0.5, abs=1e-6)
+    assert 0.0 < min(means) <= max(means) <= 1.0
 
 
 def test_labels_without_signal():
@@ -287,7 +472,7 @@ def test_it_says_when_it_did_not_converge(sample):
         ({"teacher": np.ones((3, 3))}, "teacher must have shape"),
         ({"y": np.ones(3)}, "y must have shape"),
         ({"X": np.full((30, 4, 5), np.nan)}, "X must be finite"),
-        ({"X": np.ones((30, 5, 4)).transpose(0, 2, 1)}, "X must be C-contiguous"),
+        ({"signal": 0.0}, "signal must be positive"),
     ],
 )
 def test_bad_input_is_named(change, message):
