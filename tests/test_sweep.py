@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import pickle
 import random
 import re
 import signal
@@ -21,7 +22,7 @@ import threadpoolctl
 
 import bsr
 from bsr import cli, sweep
-from bsr.sweep import _run, _store, _tasks
+from bsr.sweep import _memory, _run, _store, _tasks, _workers
 
 pytest.importorskip("pandas")
 CONFIG = """
@@ -181,20 +182,18 @@ def test_all_estimators_run():
 
 # A worker hangs while it starts, before any task, or in its fifth task: the signal meets it there, whatever the machine
 # is busy with. It says so by making a file.
-COORDINATOR = """
+HANGING = """
+import os
 import signal
-import sys
 import time
 from pathlib import Path
-from bsr import cli
-from bsr.sweep import _run, _tasks
+from bsr.sweep import _tasks
 
-results, moment, mark = sys.argv[2:]
 done = 0
 
 def hang():
     signal.raise_signal(signal.SIGINT)  # a terminal sends Ctrl-C to the workers too; they do not notice
-    Path(mark).touch()
+    Path(os.environ["MARK"]).touch()
     time.sleep(600)
 
 def execute(task, threads=1):
@@ -203,13 +202,21 @@ def execute(task, threads=1):
         hang()
     done += 1
     return _tasks.execute(task, threads)
+"""
+COORDINATOR = """
+import signal
+import sys
+import hanging
+from bsr import cli
+from bsr.sweep import _run, _workers
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    _run.execute = execute
-    sys.exit(cli.main(["sweep", sys.argv[1], "--out", results, "--workers", "1"]))
-elif moment == "at the start":
-    hang()
+source, results, moment = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+if moment == "at the start":
+    _workers.start_worker = hanging.hang
+else:
+    _run.execute = hanging.execute
+sys.exit(cli.main(["sweep", source, "--out", results, "--workers", "1"]))
 """
 
 
@@ -235,8 +242,14 @@ def test_killed_in_the_middle_and_resumed(config, reference, tmp_path, moment, h
     source, script, path, mark = (tmp_path / name for name in ("c.toml", "c.py", "killed.db", "mark"))
     source.write_text(CONFIG)
     script.write_text(COORDINATOR)
-    command = [sys.executable, script, source, path, moment, mark]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    (tmp_path / "hanging.py").write_text(HANGING)
+    process = subprocess.Popen(
+        [sys.executable, script, source, path, moment],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MARK": str(mark)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         wait_for(mark, process)
         process.send_signal(how)
@@ -253,7 +266,38 @@ def test_killed_in_the_middle_and_resumed(config, reference, tmp_path, moment, h
         assert not list(tmp_path.glob("*-*"))  # no lock, no journal
     counts = in_thread(config, path, resume=True)
     assert counts.skipped == before
+    assert not list(tmp_path.glob("*-*"))
     assert_same(path, reference)
+
+
+SCRIPT = f"""
+from bsr import sweep
+print(tuple(sweep.run(sweep.Config.parse({CONFIG!r}), "out.db", workers=1, progress=False)))
+"""
+
+
+@pytest.mark.parametrize("how", ["a script without a guard", "standard input"])
+def test_a_sweep_may_be_started_from(how, reference, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    name, text = ("-", SCRIPT) if how == "standard input" else ("script.py", "")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, name]
+    done = subprocess.run(argv, input=text, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("(40, 0, 0, 0)\n", "", 0)
+    assert_same(tmp_path / "out.db", reference)
+
+
+def end_at_once():
+    os._exit(3)
+
+
+def test_workers_that_cannot_start_are_an_error_and_no_failed_task(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_workers, "start_worker", end_at_once)
+    main = sys.modules["__main__"]
+    with pytest.raises(RuntimeError, match="worker processes end while they start"):
+        sweep.run(config, tmp_path / "out.db", workers=2, progress=False)
+    assert len(raw(tmp_path / "out.db")) == 0
+    assert sys.modules["__main__"] is main
 
 
 def die_once(task, threads=1, *, mark, always):
@@ -356,6 +400,180 @@ def test_a_full_disk_is_an_error_that_keeps_the_rows(config, reference, tmp_path
     assert 0 < rows < 40
     assert in_thread(config, path, resume=True).skipped == rows
     assert_same(path, reference)
+
+
+def unfinished(path):
+    """The cursor of a program that looks at the first row and leaves it at that."""
+    reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    cursor = reader.execute("SELECT * FROM results")
+    assert cursor.fetchone()
+    return cursor
+
+
+def release(cursor):
+    connection = cursor.connection
+    cursor.close()
+    connection.close()
+
+
+def outcomes(config, count):
+    done = {"status": "done", "version": bsr.__version__, "git_commit": _tasks.git_commit()}
+    return [(task, done) for task in config.tasks()[:count]]
+
+
+def write(store, rows):
+    for row in rows:
+        store.write(*row)
+
+
+@pytest.mark.filterwarnings("error")  # that it waits
+def test_a_reader_does_not_hold_up_a_sweep(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "_is_local", lambda path: True)
+    path = tmp_path / "out.db"
+    with contextlib.closing(_store.Store(path, config)) as store:
+        rows = outcomes(config, 8)
+        write(store, rows[:3])
+        cursor = unfinished(path)
+        write(store, rows[3:])
+        assert len(raw(path)) == 8
+        release(cursor)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes()[18:20] == b"\1\1"  # no log: it can be read where nothing can be written
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_program_that_keeps_the_file_open_leaves_no_rows_in_the_log(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "_is_local", lambda path: True)
+    monkeypatch.setattr(_store, "_PATIENCE", 50)
+    path = tmp_path / "out.db"
+    store = _store.Store(path, config)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM results").fetchall() == [(0,)]
+        write(store, outcomes(config, 8))
+        store.close()
+    assert len(raw(path)) == 8
+
+
+def test_a_reader_that_outlasts_the_sweep_is_named_and_loses_nothing(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "_is_local", lambda path: True)
+    monkeypatch.setattr(_store, "_PATIENCE", 50)
+    path = tmp_path / "out.db"
+    store = _store.Store(path, config)
+    rows = outcomes(config, 8)
+    write(store, rows[:3])
+    cursor = unfinished(path)
+    write(store, rows[3:])
+    with pytest.warns(UserWarning, match="is being read by another program.*out.db-wal"):
+        store.close()
+    assert len(raw(path)) == 8
+    release(cursor)
+    assert len(raw(path)) == 8
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_a_log_the_sweep_waits_for_a_reader_and_says_so(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "_is_local", lambda path: False)
+    monkeypatch.setattr(_store, "_PATIENCE", 50)
+    path = tmp_path / "out.db"
+    with contextlib.closing(_store.Store(path, config)) as store, cf.ThreadPoolExecutor(1) as thread:
+        rows = outcomes(config, 8)
+        write(store, rows[:3])
+        assert not Path(f"{path}-wal").exists()
+        cursor = unfinished(path)
+        released = thread.submit(lambda: (time.sleep(0.5), release(cursor)))
+        with pytest.warns(UserWarning, match="is being read by another program; the sweep waits") as told:
+            write(store, rows[3:])
+        released.result()
+        assert len(told) == 1
+    assert len(raw(path)) == 8
+
+
+def test_a_look_from_inside_does_not_let_go_of_the_file(config, tmp_path, monkeypatch):
+    """POSIX ends a process's locks on a file when it closes it once; then the next reader would take the log away."""
+    monkeypatch.setattr(_store, "_is_local", lambda path: True)
+    path = tmp_path / "out.db"
+    with contextlib.closing(_store.Store(path, config)) as store:
+        rows = outcomes(config, 8)
+        write(store, rows[:3])
+        assert len(raw(path)) == 3
+        with pytest.raises(BlockingIOError):
+            _store.Store(path, config, resume=True)
+        look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM results').fetchall()"
+        subprocess.run([sys.executable, "-c", look, path], check=True)
+        write(store, rows[3:])
+        assert len(raw(path)) == 8
+
+
+def test_rows_of_another_commit_are_named_when_a_sweep_goes_on(config, tmp_path, monkeypatch):
+    path = tmp_path / "out.db"
+    monkeypatch.setattr(_run, "git_commit", lambda: "new")
+    with contextlib.closing(_store.Store(path, config)) as store:
+        for task, outcome in outcomes(config, 20):
+            store.write(task, outcome | {"git_commit": "new"})
+        assert _run._mixed(store) == ""
+        task, outcome = outcomes(config, 1)[0]
+        store.write(task, outcome | {"git_commit": "old"})
+    message = f"rows made with {bsr.__version__} old are kept; new ones are made with {bsr.__version__} new"
+    with pytest.warns(UserWarning, match=message):
+        in_thread(config, path, resume=True)
+    with contextlib.closing(_store.Store(tmp_path / "edited.db", config)) as store:
+        monkeypatch.setattr(_run, "git_commit", lambda: "new+")
+        assert _run._mixed(store) == ""
+        store.write(task, outcome | {"git_commit": "new+"})
+        assert "uncommitted changes" in _run._mixed(store)
+
+
+# Memory
+
+
+def group(root, path, files, statistics=""):
+    folder = root / "sys" / "fs" / "cgroup" / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (*files.items(), ("memory.stat", statistics)):
+        (folder / name).write_text(f"{text}\n")
+
+
+def belongs_to(root, lines):
+    (root / "proc" / "self").mkdir(parents=True)
+    (root / "proc" / "self" / "cgroup").write_text(lines)
+
+
+def test_memory_is_what_the_container_has_left(tmp_path):
+    machine = _memory.available(tmp_path)  # no groups at all
+    assert machine > 10**8
+    belongs_to(tmp_path, "0::/job/step\n")
+    group(tmp_path, "job/step", {"memory.max": "max", "memory.current": 10})
+    group(tmp_path, "job", {"memory.max": 900, "memory.current": 500}, "anon 300\ninactive_file 100\nslab 7")
+    group(tmp_path, "", {})
+    assert _memory.available(tmp_path) == 900 - 500 + 100  # the parent's limit; idle pages of files are given back
+    group(tmp_path, "job/step", {"memory.max": 60, "memory.current": 70})
+    assert _memory.available(tmp_path) == 0
+
+
+def test_memory_in_a_container_of_the_first_version_that_sees_the_path_outside(tmp_path):
+    belongs_to(tmp_path, "5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n0::/\n")
+    files = {"memory.limit_in_bytes": 900, "memory.usage_in_bytes": 500}
+    group(tmp_path, "memory", files, "inactive_file 1\ntotal_inactive_file 20")
+    assert _memory.available(tmp_path) == 420
+
+
+def test_a_limit_beyond_that_of_the_machine_is_none(tmp_path):
+    belongs_to(tmp_path, "4:memory:/\n")
+    group(tmp_path, "memory", {"memory.limit_in_bytes": 2**63 - 4096, "memory.usage_in_bytes": 500})
+    assert _memory.available(tmp_path) < 2**50
+
+
+def test_a_task_larger_than_the_container_is_refused(tmp_path, monkeypatch):
+    group(tmp_path, "", {"memory.max": 450_000_000, "memory.current": 20_000_000})
+    belongs_to(tmp_path, "0::/\n")
+    monkeypatch.setattr(_run, "available", functools.partial(_memory.available, tmp_path))
+    large = CONFIG[: CONFIG.index("[[estimator]]")] + '[[estimator]]\nname = "ridge"\n'
+    config = sweep.Config.parse(large.replace("d = [8, 10]", "d = 100").replace("seeds = 2", "seeds = 1"))
+    with pytest.warns(UserWarning, match=r"2 tasks refused; .* needs [\d.]+ GB, a task may take 0.43 GB"):
+        assert sweep.run(config, tmp_path / "out.db", workers=1, progress=False) == (0, 0, 2, 0)
+
+
+# The file, again
 
 
 def test_a_file_that_cannot_be_made_is_an_error(config, tmp_path):
@@ -549,6 +767,31 @@ def test_a_configuration_is_made_of_tuples():
     for wrong in (((problem,), 8, (estimator,)), (0.5, (8,), (estimator,)), ((problem,), (8,), ("ridge",))):
         with pytest.raises(ValueError, match=r"(problems|d|estimators) must be a tuple"):
             sweep.Config(*wrong)
+
+
+def test_equal_means_the_same_tasks():
+    first, second = sweep.Config.parse(CONFIG), sweep.Config.parse("# a comment\n" + CONFIG, name="other")
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != sweep.Config.parse(CONFIG.replace("lr = [0.1, 0.3]", "lr = [0.1, 0.2]"))
+    tasks, copies = first.tasks(), pickle.loads(pickle.dumps(first)).tasks()
+    assert tasks == copies
+    assert set(tasks) == set(copies)
+    assert len(set(tasks)) == 40
+    assert len({task.estimator for task in tasks}) == 5
+    assert tasks[7] in copies[7:]
+    assert tasks[7] not in copies[8:]
+    ridge = sweep.Estimator("ridge", {"lam": 1.0})
+    assert ridge == sweep.Estimator("ridge", {"lam": np.float64(1.0)})
+    assert ridge != sweep.Estimator("ridge", {"lam": 1})  # another key, so other random numbers
+    assert ridge != sweep.Estimator("gamp_rie", {"lam": 1.0})
+    assert ridge != "ridge"
+    options = {"lam": 1.0}
+    kept = sweep.Estimator("ridge", options)
+    options["lam"] = 2.0
+    assert kept == ridge
+    with pytest.raises(ValueError, match="options must be a dict of numbers and texts"):
+        sweep.Estimator("ridge", {"lam": np.ones(2)})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)

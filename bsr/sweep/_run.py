@@ -2,10 +2,6 @@
 
 import concurrent.futures as cf
 import contextlib
-import multiprocessing
-import os
-import signal
-import threading
 import traceback
 import warnings
 from collections import deque
@@ -15,10 +11,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+import bsr
 from bsr._checks import check_integer, check_real
 from bsr.sweep._config import Config
+from bsr.sweep._memory import available
 from bsr.sweep._store import Store
-from bsr.sweep._tasks import execute
+from bsr.sweep._tasks import execute, git_commit
+from bsr.sweep._workers import cores, pool, without_ctrl_c
 
 __all__ = ["Counts", "run"]
 
@@ -81,8 +80,8 @@ def run(
     progress : bool, default True
         Show a progress bar with the time left.
     memory_limit : float, optional
-        Bytes that a task may take. By default the memory available now, shared between the workers; with an `executor`,
-        which may be elsewhere, no limit.
+        Bytes that a task may take. By default the memory available now, to this machine or to the container around
+        it, shared between the workers; with an `executor`, which may be elsewhere, no limit.
 
     Returns
     -------
@@ -97,14 +96,17 @@ def run(
     OSError
         If the file cannot be read or written, or another sweep is writing it. What was stored stays.
     RuntimeError
-        If the given executor broke or cancelled tasks; those are not recorded, and `resume` repeats them.
+        If the given executor broke or cancelled tasks, or processes of its own cannot start. Tasks that were under way
+        are not recorded, and `resume` repeats them.
     KeyboardInterrupt
         On Ctrl-C, after the workers have ended. What was stored stays.
 
     Warns
     -----
     UserWarning
-        If tasks were refused because they need more memory than there is, or failed. They are rows of that status.
+        If tasks were refused because they need more memory than there is, or failed: they are rows of that status. If
+        rows of other versions or commits of the package are kept. If another program that reads the file has to be
+        waited for.
 
     Notes
     -----
@@ -119,17 +121,21 @@ def run(
     A process runs one task at a time, even if its executor has more threads: start Dask's workers with `--nthreads 1`,
     as many as there are cores.
 
-    Processes are spawned: a script that calls this needs `if __name__ == "__main__":`.
+    Processes are spawned, and do not run the caller's main module: a script that calls this needs no
+    `if __name__ == "__main__":`, and may come through standard input.
+
+    While a sweep runs, and after it was killed, the newest rows may be in a file beside `out`, of the same name with
+    `-wal` at its end: move them together. A run that ends leaves one file.
     """
     if not isinstance(config, Config):
         config = Config.read(config)
     threads = check_integer("threads", threads, 1)
     own = executor is None
     if workers is None:
-        workers = max(1, _cores() // threads) if own else getattr(executor, "_max_workers", _cores())
+        workers = max(1, cores() // threads) if own else getattr(executor, "_max_workers", cores())
     workers = check_integer("workers", workers, 1)
     if memory_limit is None:
-        memory_limit = _available_memory() / workers if own else float("inf")
+        memory_limit = available() / workers if own else float("inf")
     elif memory_limit != float("inf"):
         memory_limit = float(check_real("memory_limit", memory_limit, "positive"))
 
@@ -158,6 +164,8 @@ def run(
                 note = f"needs {task.memory / 1e9:.3g} GB, a task may take {memory_limit / 1e9:.3g} GB"
                 refused.append(f"{_name(task)}: {note}")
                 record(task, {"status": "refused", "note": note})
+            if waiting and (mixed := _mixed(store)):
+                warnings.warn(f"{Path(out)}: {mixed}", stacklevel=2)
             if refused:
                 warnings.warn(f"{len(refused)} tasks refused; the first: {refused[0]}", stacklevel=2)
             call = partial(execute, threads=threads)
@@ -175,6 +183,17 @@ def run(
     return Counts(**counts, skipped=skipped)
 
 
+def _mixed(store):
+    """What sets the rows that are kept apart from those to come, in words; nothing if nothing does."""
+    now, before = (bsr.__version__, git_commit()), store.origins()
+    others = [" ".join(filter(None, origin)) for origin in sorted(before - {now}, key=str)]
+    if others:
+        return f"rows made with {', '.join(others)} are kept; new ones are made with {' '.join(filter(None, now))}"
+    if before and (now[1] or "").endswith("+"):
+        return "rows are kept that were made with uncommitted changes, as are the new ones; the changes may differ"
+    return ""
+
+
 def _name(task):
     return f"{task.estimator.name} at d={task.d}, alpha={task.problem.alpha}"
 
@@ -183,14 +202,14 @@ def _run_in_processes(call, waiting, workers, record):
     """Run the waiting tasks in a pool of processes, and in a fresh one after a worker has died."""
     suspects = deque()
     while waiting or suspects:
-        with _pool(1 if suspects else workers) as pool:
+        with pool(1 if suspects else workers) as executor:
             if not suspects:
                 # One more than there are workers: they need not wait for the coordinator's writing.
-                suspects.extend(_drain(pool, call, waiting, workers + 1, record))
+                suspects.extend(_drain(executor, call, waiting, workers + 1, record))
                 continue
             while suspects:
                 task = suspects.popleft()
-                if _drain(pool, call, deque([task]), 1, record):
+                if _drain(executor, call, deque([task]), 1, record):
                     record(task, {"status": "failed", "traceback": _DIED})
                     break
 
@@ -203,7 +222,7 @@ def _drain(executor, call, waiting, in_flight, record):
             while waiting and len(running) < in_flight and not lost:
                 task = waiting.popleft()
                 try:
-                    with _without_ctrl_c():
+                    with without_ctrl_c():
                         running[executor.submit(call, task)] = task
                 except cf.BrokenExecutor:
                     lost.append(task)
@@ -223,55 +242,3 @@ def _drain(executor, call, waiting, in_flight, record):
         for future in running:
             future.cancel()
     return lost
-
-
-@contextlib.contextmanager
-def _pool(workers):
-    """Processes that end with the block, and with this process however it ends."""
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = cf.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
-        yield pool
-    except BaseException:  # Ctrl-C, a full disk: do not wait for tasks that may take hours
-        for child in set(multiprocessing.active_children()) - before:
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _without_ctrl_c():
-    """Processes that are started inside never see Ctrl-C, which goes to all: the coordinator ends its workers."""
-    mask = getattr(signal, "pthread_sigmask", lambda *_: ())  # Windows has none
-    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        mask(signal.SIG_SETMASK, before)
-
-
-def _start_worker():
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent():
-    """End with the parent, even if it was killed and could not tell."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _available_memory():
-    try:
-        import psutil
-    except ImportError:
-        raise ImportError(
-            "psutil tells the available memory: install bilinear-sequence-regression[sweep], "
-            "or say memory_limit in bytes"
-        ) from None
-    return psutil.virtual_memory().available

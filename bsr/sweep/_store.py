@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sqlite3
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +44,12 @@ _COLUMNS = {
     "machine": "TEXT",
     "finished_at": "TEXT",
 }
+# Write-ahead logging lets others read while a row is written, but all of them must share this machine's memory. Only a
+# file system of its own is sure of that.
+_LOCAL = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "ntfs", "overlay", "ramfs"}
+_LOCAL |= {"reiserfs", "tmpfs", "ufs", "xfs", "zfs"}
+_PATIENCE = 2000  # milliseconds until a reader in the way is worth a warning; Ctrl-C may take as long
+_WRITTEN_HERE = set()  # files that this process writes: to open and close them in another way would end their locks
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM results"
 
 
@@ -87,22 +94,44 @@ class Store:
             except FileExistsError as error:
                 error.strerror = "exists already; resume=True (--resume) goes on with the results of a sweep"
                 raise
+        self._warned = False
         try:
             self._lock = _lock(self.path)
+            _WRITTEN_HERE.add(self.path.resolve())
             self._connection = _connect(self.path)
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                if not exists:
-                    self._create()
-                self._describe(config)
+            self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+            self._commit(self._begin, config, exists)
+            with contextlib.suppress(sqlite3.OperationalError):  # not possible: commits wait for readers
+                self._connection.execute(f"PRAGMA journal_mode = {'WAL' if _is_local(self.path) else 'DELETE'}")
         except BaseException as error:  # Ctrl-C too
             self.close()
             if not exists:
-                for left in (self.path, Path(f"{self.path}-journal")):
+                for left in (self.path, *_beside(self.path)):
                     left.unlink(missing_ok=True)
             if isinstance(error, sqlite3.Error):
                 raise self._failure(error) from error
             raise
+
+    def _begin(self, config, exists):
+        self._connection.execute("BEGIN IMMEDIATE")
+        if not exists:
+            self._create()
+        self._describe(config)
+
+    def _commit(self, change, *arguments):
+        """Make a change in one transaction; wait for readers that are in its way."""
+        while True:
+            try:
+                with self._connection:
+                    return change(*arguments)
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise self._failure(error) from error
+            if not self._warned:
+                warnings.warn(
+                    f"{self.path} is being read by another program; the sweep waits until that is over", stacklevel=3
+                )
+                self._warned = True
 
     def _create(self):
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
@@ -119,12 +148,16 @@ class Store:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(entries.items()))
 
     def _failure(self, error):
-        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        number = errno.ENOSPC if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL else errno.EIO
         return OSError(number, f"results cannot be written: {error}; rows written before are safe", str(self.path))
 
     def done(self):
         """Keys of the tasks that are done."""
         return {key for (key,) in self._connection.execute("SELECT key FROM results WHERE status = 'done'")}
+
+    def origins(self):
+        """Pairs (version, commit) of the package that did the tasks that are done."""
+        return set(self._connection.execute("SELECT DISTINCT version, git_commit FROM results WHERE status = 'done'"))
 
     def write(self, task, outcome):
         """Write a row and commit it.
@@ -146,18 +179,25 @@ class Store:
             "finished_at": _now(),
         }
         marks = ", ".join("?" * len(_COLUMNS))
-        try:
-            with self._connection:
-                values = [row[name] for name in _COLUMNS]
-                self._connection.execute(f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+        values = [row[name] for name in _COLUMNS]
+        self._commit(self._connection.execute, f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
 
     def close(self):
-        """Close the file and let others write it."""
+        """Leave one file, close it and let others write it."""
         if self._connection:
+            with contextlib.suppress(sqlite3.Error):  # a reader, a full disk
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.close()
+            log = Path(f"{self.path}-wal")
+            if log.exists() and log.stat().st_size:
+                warnings.warn(
+                    f"{self.path} is being read by another program, or the disk is full: its newest rows are in {log}, "
+                    "which must stay beside it until it is read or resumed",
+                    stacklevel=2,
+                )
         if self._lock:
+            _WRITTEN_HERE.discard(self.path.resolve())
             _lock_file(self.path).unlink(missing_ok=True)
             self._lock.close()
 
@@ -249,15 +289,18 @@ def _point(group, metrics, options):
 
 
 def _inspect(path):
-    """What the file says of itself, once it is known to be ours and sound; nothing is written."""
-    with path.open("rb") as file:
-        head = file.read(100)
-    if head[:16] != _MAGIC or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+    """What the file says of itself, once it is known to be ours and sound; nothing is written.
+
+    Except what SQLite repairs in our own file, after a process that left a journal or a log.
+    """
+    if path.resolve() not in _WRITTEN_HERE and not _is_ours(path):
         raise ValueError(f"{path} is not the result of a sweep; it is left as it was")
-    # After a kill in the middle of a commit a journal remains. Our own file may be repaired from it, by SQLite itself.
-    read_only = not Path(f"{path}-journal").exists()
     try:
-        with contextlib.closing(_connect(path, read_only)) as connection:
+        left = _left_behind(path)
+        with contextlib.closing(_connect(path, read_only=not left)) as connection:
+            if left:
+                with contextlib.suppress(sqlite3.OperationalError):  # somebody reads it
+                    connection.execute("PRAGMA journal_mode = DELETE")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != SCHEMA_VERSION:
                 raise ValueError(
@@ -277,6 +320,32 @@ def _inspect(path):
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{path} is damaged: {error}; it is left as it was") from error
     return meta
+
+
+def _is_ours(path):
+    with path.open("rb") as file:
+        head = file.read(100)
+    return head[:16] == _MAGIC and int.from_bytes(head[68:72], "big") == APPLICATION_ID
+
+
+def _left_behind(path):
+    """Whether there are files beside this one that no running sweep needs."""
+    journal, *log = _beside(path)
+    return journal.exists() or (any(map(Path.exists, log)) and not _lock_file(path).exists())
+
+
+def _beside(path):
+    """Files that SQLite keeps next to this one."""
+    return [Path(f"{path}-{name}") for name in ("journal", "wal", "shm")]
+
+
+def _is_local(path):
+    try:
+        import psutil
+    except ImportError:
+        return False
+    kinds = {Path(mount.mountpoint): mount.fstype.lower() for mount in psutil.disk_partitions(all=True)}
+    return next((kinds[folder] for folder in path.resolve().parents if folder in kinds), None) in _LOCAL
 
 
 def _connect(path, read_only=False):

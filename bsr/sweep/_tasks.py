@@ -38,9 +38,9 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimator:
-    """An estimator and its options.
+    """An estimator and its options. Two are equal if their tasks are the same.
 
     Parameters
     ----------
@@ -49,10 +49,34 @@ class Estimator:
     options : dict, default {}
         Its keyword arguments. The rank, the noise variance and the penalty of ridge regression are the teacher's rank
         and the problem's delta unless given. `init="nuclear_norm"` starts gradient descent at that solution.
+
+    Raises
+    ------
+    ValueError
+        If an option is not a number, a text, true or false, or nothing, or a list or dict of these.
     """
 
     name: str
     options: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        try:
+            plain = dict(self.options)
+            plain |= {key: value.item() for key, value in plain.items() if isinstance(value, np.generic)}
+            canonical(plain)
+        except (TypeError, ValueError, AttributeError):
+            raise ValueError(f"options must be a dict of numbers and texts, got {self.options!r}") from None
+        object.__setattr__(self, "options", plain)
+
+    @property
+    def _text(self):
+        return canonical([self.name, self.options])
+
+    def __eq__(self, other):
+        return self._text == other._text if isinstance(other, Estimator) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._text)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""How much memory there is: that of the machine, or of the container or batch job around this process."""
+
+from pathlib import Path
+
+__all__ = ["available"]
+
+# A group of the control groups of Linux, in their second and first version: what it may take, what it takes, and the
+# part of that which the kernel gives back when asked: pages of files that nobody has used lately.
+_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def available(root="/"):
+    """Bytes that this process and its children may still take without swapping, or being killed.
+
+    Parameters
+    ----------
+    root : str or pathlib.Path, default '/'
+        Where `proc` and `sys` are.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ImportError
+        If psutil is not installed.
+    """
+    try:
+        import psutil
+    except ImportError:
+        raise ImportError(
+            "psutil tells the available memory: install bilinear-sequence-regression[sweep], "
+            "or say memory_limit in bytes"
+        ) from None
+    return min([psutil.virtual_memory().available, *_rooms(Path(root))])
+
+
+def _rooms(root):
+    """What each group that holds this process has left, its ancestors included: each of them can end it."""
+    for version, path in _groups(root):
+        top = root / "sys" / "fs" / "cgroup" / version
+        group = top.joinpath(*(part for part in path.split("/") if part not in ("", "..")))
+        limit, usage, idle = _FILES[version]
+        # A container may see the path that its group has outside, where it is not; its own is at the top then.
+        for folder in (group, *group.parents):
+            room = _room(folder / limit, folder / usage, folder / "memory.stat", idle)
+            if room is not None:
+                yield room
+            if folder == top:
+                break
+
+
+def _groups(root):
+    """(version, path) of the groups that account for this process's memory."""
+    try:
+        lines = (root / "proc" / "self" / "cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and controllers == "":
+            yield "", path
+        elif "memory" in controllers.split(","):
+            yield "memory", path
+
+
+def _room(limit, usage, statistics, idle):
+    try:
+        most, taken = int(limit.read_text()), int(usage.read_text())
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return None
+    try:
+        given_back = dict(line.split() for line in statistics.read_text().splitlines()).get(idle, 0)
+    except (OSError, ValueError):
+        given_back = 0
+    return max(0, most - taken + int(given_back))
