@@ -7,64 +7,20 @@ import math
 
 import numpy as np
 
+from bsr import _denoisers
 from bsr._checks import as_real, check_broadcast, check_number, check_real, warn_convergence
-from bsr._compile import kernel
-from bsr.spectrum import _nodes, aspect_ratio, check_law, edges, hilbert, quadrature
-from bsr.uniformisation import zeros
+from bsr._compile import in_chunks
+from bsr.spectrum import aspect_ratio, check_law, quadrature
 
-__all__ = ["mmse", "rie", "shrink", "spectral_divergence", "spectral_error"]
-
-
-@kernel()
-def _mmse_positive(noise, b, rho, tol):
-    """MMSE at one point and whether it converged, for noise that is neither enormous nor tiny.
-
-    Two expressions are summed over the same nodes. 1 - E f^2 is the accurate one for large noise, where
-    noise * (1 - ...) would amplify rounding; the latter is the accurate one for small noise, where MMSE is small. They
-    agree (Nishimori) if the quadrature is right, which is the last check.
-    """
-    nodes, converged = _nodes(np.empty(0), tol, b, rho, noise)
-    if nodes.shape[0] == 0:
-        return math.nan, False
-    cubes, overlap = 0.0, 0.0
-    for i in range(nodes.shape[0]):
-        y, weight, real, imag = nodes[i]
-        cubes += weight * imag * imag / y
-        f = y - noise * (b + 1.0 + 2.0 * real)  # sqrt(b) x f(x), and sqrt(b) x^2 = y
-        overlap += weight * f * f / (b * y)
-    # The average of 1/x^2 has a closed form: it is the other zero of the map kappa -> y.
-    _, kappa_1 = zeros(1.0, rho, noise)
-    small = noise * (1.0 - (b - 1.0) / b * kappa_1 - 4.0 * noise / (3.0 * b) * cubes)
-    large = 1.0 - overlap
-    agreed = abs(small - large) <= 100.0 * tol + 1e-13 * noise
-    return (small if noise <= 1.0 else large), converged and agreed
-
-
-@kernel()
-def _mmse(noise, b, rho, tol):
-    """MMSE at one point and whether it converged, for any noise."""
-    if noise == 0.0:
-        return 0.0, True
-    # f would be lost in rounding. Linear denoising's error is larger by b / (rho^2 noise^3), to leading order.
-    if b < 1e-16 * (rho * noise) ** 2 * noise:
-        return noise / (1.0 + noise), True
-    if noise < 1e-30:  # powers of it would underflow; the error is linear in the noise there
-        slope, converged = _mmse_positive(1e-30, b, rho, tol)
-        return noise * (1e30 * slope), converged
-    mmse, converged = _mmse_positive(noise, b, rho, tol)
-    if not converged:  # large noise amplifies what the tolerance leaves, which a finer rule mends
-        finer, converged = _mmse_positive(noise, b, rho, 0.01 * tol)
-        mmse = finer if converged else mmse
-    return mmse, converged
-
-
-@kernel()
-def _mmse_kernel(noise, b, rho, tol):
-    out, converged = np.empty(noise.size), True
-    for i in range(noise.size):
-        out[i], done = _mmse(noise[i], b[i], rho[i], tol)
-        converged = converged and done
-    return out, converged
+__all__ = [
+    "mmse",
+    "rie",
+    "rie_and_divergence",
+    "shrink",
+    "shrink_and_slope",
+    "spectral_divergence",
+    "spectral_error",
+]
 
 
 def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
@@ -100,7 +56,9 @@ def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
     """
     noise, beta, rho = check_broadcast(noise=(noise, "non-negative"), beta=(beta, "positive"), rho=(rho, "positive"))
     tol = check_number("tol", tol, "positive")
-    out, converged = _mmse_kernel(noise.flatten(), aspect_ratio(beta).flatten(), rho.flatten(), tol)
+    flat = [a.flatten() for a in (noise, aspect_ratio(beta), rho)]
+    out = np.empty(noise.size)
+    converged = in_chunks(_denoisers.mmse_points, flat, [out], tol)
     if not converged:
         warn_convergence(f"the MMSE's quadrature did not reach {tol} everywhere")
     return out.reshape(noise.shape)[()]
@@ -119,21 +77,70 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
     Returns
     -------
     float or ndarray, broadcast shape
+        Between 0 and x.
 
     Raises
     ------
     ValueError
         If an argument is not positive and finite.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If it was not found somewhere, as may happen for arguments of extreme size.
+
+    Notes
+    -----
+    In the support f(x)/x = |kappa|^2 / (|kappa|^2 + noise |kappa - 1|^2), so the map never enlarges. The law has no
+    values outside its support; a matrix of finite size has some, by fluctuations. In a gap between two bulks the
+    formula above goes on: continuously, and f(x)/x rises from one edge's value to the other's. Beyond the outer edges
+    f(x)/x keeps the value of the edge, where the formula would rise with infinite slope and take noise for signal.
+
     References
     ----------
-    arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
+    arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie` and :eq:`eq-05-factor`.
+    """
+    return shrink_and_slope(x, beta, rho, noise)[0]
+
+
+def shrink_and_slope(x, beta=1.0, rho=1.0, noise=1.0):
+    """The Bayes-optimal map of a singular value, as `shrink`, and its derivative with respect to x.
+
+    Parameters
+    ----------
+    x, beta, rho, noise : array_like
+        As in `shrink`.
+
+    Returns
+    -------
+    f : float or ndarray, broadcast shape
+        The map.
+    slope : float or ndarray, broadcast shape
+        Its derivative, exact, from the same evaluation of the law. Where it jumps or diverges (at the edges of the
+        support) it is that of a point next to it.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not positive and finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it was not found somewhere, as may happen for arguments of extreme size.
+
+    References
+    ----------
+    Book, chapter 5, :eq:`eq-05-factor`.
     """
     x, beta, rho, noise = check_broadcast(
         x=(x, "positive"), beta=(beta, "positive"), rho=(rho, "positive"), noise=(noise, "positive")
     )
-    b = aspect_ratio(beta)
-    return (x - 2.0 * noise / np.sqrt(b) * (0.5 * (b - 1.0) / x + hilbert(x, b, rho, noise)))[()]
+    f, slope = np.empty(x.size), np.empty(x.size)
+    in_chunks(_denoisers.rie_map, [a.flatten() for a in (x, aspect_ratio(beta), rho, noise)], [f, slope])
+    if not np.isfinite(f).all():
+        warn_convergence("the optimal map was not found everywhere")
+    return f.reshape(x.shape)[()], slope.reshape(x.shape)[()]
 
 
 def rie(Y, rho, noise):
@@ -157,40 +164,55 @@ def rie(Y, rho, noise):
     ValueError
         If Y is not a finite matrix or a parameter is out of range.
 
-    Notes
-    -----
-    A singular value beyond the support's outer edges, a fluctuation that the limit does not know, is multiplied by the
-    factor of the edge. `shrink` itself rises there with infinite slope and would take noise for signal.
-
     References
     ----------
     arXiv:2410.18858, arXiv:2203.07752; book, chapter 5, :eq:`eq-05-rie`.
     """
-    Y = as_real("Y", Y)
-    if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
-        raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
+    Y = _check_matrix(Y)
     rho, noise = check_number("rho", rho, "positive"), check_number("noise", noise, "non-negative")
     if noise == 0.0:
         return Y.copy()
-    return _rie(Y, rho, noise)[0]
+    return rie_and_divergence(Y, rho, noise)[0]
 
 
-def _rie(Y, rho, noise):
-    """The estimate and its divergence: the mean derivative of an entry with respect to the same entry of Y."""
+def rie_and_divergence(Y, rho, noise):
+    """The Bayes-optimal estimator `rie` and its divergence at Y: what message passing asks of a denoiser.
+
+    Parameters
+    ----------
+    Y : array_like, shape (L, d)
+        Noisy teacher.
+    rho, noise : float
+        As in `rie`, noise positive.
+
+    Returns
+    -------
+    S : ndarray, shape (L, d)
+        The estimate.
+    divergence : float
+        Mean over the entries of the derivative of the estimate of an entry with respect to the same entry of Y.
+
+    Raises
+    ------
+    ValueError
+        If Y is not a finite matrix or a parameter is not positive and finite.
+
+    References
+    ----------
+    Book, chapter 5, :eq:`eq-05-rie` and :eq:`eq-05-divergence`.
+    """
+    Y = _check_matrix(Y)
     left, x, right = np.linalg.svd(Y, full_matrices=False)
     x = np.maximum(x, np.finfo(float).tiny ** 0.25)
-    beta = Y.shape[0] / Y.shape[1]
-    support = edges(beta, rho, noise)
-    # Just inside, since at an edge itself rounding decides on which side one is.
-    lowest, highest = support.min() * (1.0 + 1e-12), support.max() * (1.0 - 1e-12)
+    f, slope = shrink_and_slope(x, Y.shape[0] / Y.shape[1], rho, noise)
+    return (left * f) @ right, spectral_divergence(x, f, slope, Y.shape)
 
-    def f(x):
-        inside = np.clip(x, lowest, highest)
-        return shrink(inside, beta, rho, noise) * (x / inside)
 
-    step = 1e-4 * x  # the map is known to about 1e-10, its slope then to 1e-6
-    slope = (f(x + step) - f(x - step)) / (2.0 * step)
-    return (left * f(x)) @ right, spectral_divergence(x, f(x), slope, Y.shape)
+def _check_matrix(Y):
+    Y = as_real("Y", Y)
+    if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
+        raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
+    return Y
 
 
 def spectral_divergence(x, f, slope, shape):
@@ -223,11 +245,8 @@ def spectral_divergence(x, f, slope, shape):
     x, f, slope = check_real("x", x, "positive"), as_real("f", f), as_real("slope", slope)
     if not x.shape == f.shape == slope.shape == (min(shape),):
         raise ValueError(f"x, f and slope must have shape ({min(shape)},), got {x.shape}, {f.shape} and {slope.shape}")
-    squares, products = np.subtract.outer(x**2, x**2), np.subtract.outer(x * f, x * f)
-    equal = squares == 0.0  # the diagonal too
-    pairs = np.where(equal, 0.5 * (f / x + slope), products / np.where(equal, 1.0, squares))
-    total = pairs.sum() - np.trace(pairs) + slope.sum() + abs(shape[0] - shape[1]) * np.sum(f / x)
-    return float(total / (shape[0] * shape[1]))
+    x, f, slope = (a.astype(np.float64) for a in (x, f, slope))
+    return float(_denoisers.divergence(x, f, slope, max(shape)) / (shape[0] * shape[1]))
 
 
 def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
@@ -259,7 +278,7 @@ def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
     Book, chapter 5, :eq:`eq-05-limit-div` and :eq:`eq-05-limit`.
     """
     b, rho, noise = check_law(beta, rho, noise)
-    law = quadrature(b, rho, noise, breaks=kinks)
+    law = quadrature(b, rho, noise, breaks=check_real("kinks", kinks, "non-negative"))
     f_x = f(law.x)
     divergence = np.sum(law.weight * f_x * ((b - 1.0) / (b * law.x) + 2.0 / b * law.hilbert))
     residual = np.sum(law.weight * (f_x - law.x) ** 2) / math.sqrt(b)

@@ -1,19 +1,16 @@
 """The sensing operator A S = (<X_mu, S>)_mu of n token sequences, its adjoint, and both in one pass over memory.
 
 X is by far the largest array of the package, so its reading sets the time of every iteration that uses it.
-The loops below read it in blocks of eight rows: eight streams keep the memory busy, and in `fused` a block is still in
+The kernels read it in blocks of eight rows: eight streams keep the memory busy, and in `fused` a block is still in
 cache when it is read for the second time.
 """
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads
+
+from bsr import _passes, _threads
 
 __all__ = ["adjoint", "forward", "fused"]
-
-_BLOCK = 8  # rows, as unrolled in _dot and _axpy
-
-# Sums may be reordered, as vectorisation needs; NaN and infinity keep their meaning.
-_REORDER = {"reassoc", "contract", "nsz"}
 
 
 def forward(X, S):
@@ -39,11 +36,14 @@ def forward(X, S):
     Notes
     -----
     The rows are shared between `numba.get_num_threads()` threads. For a given number of threads the result of each
-    function of this module is the same to the last bit at each call.
+    function of this module is the same to the last bit at each call. Python threads take turns. A process forked from
+    this one works alone: the threads do not follow it.
     """
     X = _check_tokens(X)
     S = _check("S", S, X.shape[1:])
-    return _forward_kernel(X.reshape(len(X), -1), S.ravel(), _tasks(X))
+    out = np.empty(len(X))
+    _run(_passes.forward_threads, _passes.forward_alone, X, (S.ravel(),), out)
+    return out
 
 
 def adjoint(X, g):
@@ -67,7 +67,9 @@ def adjoint(X, g):
     """
     X = _check_tokens(X)
     g = _check("g", g, X.shape[:1])
-    return _adjoint_kernel(X.reshape(len(X), -1), g, _tasks(X)).sum(axis=0).reshape(X.shape[1:])
+    G = np.zeros((_tasks(X), X[0].size))
+    _run(_passes.adjoint_threads, _passes.adjoint_alone, X, (g,), G)
+    return G.sum(axis=0).reshape(X.shape[1:])
 
 
 def fused(X, S, target, scale):
@@ -101,7 +103,8 @@ def fused(X, S, target, scale):
     S = _check("S", S, X.shape[1:])
     target = _check("target", target, X.shape[:1])
     scale = float(_check("scale", scale, ()))
-    g, G = _fused_kernel(X.reshape(len(X), -1), S.ravel(), target, scale, _tasks(X))
+    g, G = np.empty(len(X)), np.zeros((_tasks(X), X[0].size))
+    _run(_passes.fused_threads, _passes.fused_alone, X, (S.ravel(), target, scale), g, G)
     return g, G.sum(axis=0).reshape(X.shape[1:])
 
 
@@ -111,10 +114,10 @@ def _check_tokens(X):
         raise ValueError(f"X must be of type float32 or float64, got {X.dtype}")
     if X.ndim != 3 or 0 in X.shape:
         raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
-    if not X.flags.c_contiguous:
+    if not (X.flags.c_contiguous and X.flags.aligned):
         # A copy made here would double the memory and be thrown away after each call.
         raise ValueError(
-            f"X must be C-contiguous, got strides {X.strides} for shape {X.shape}; "
+            f"X must be C-contiguous and aligned, got strides {X.strides} for shape {X.shape}; "
             "np.ascontiguousarray(X), done once, makes such a copy"
         )
     return X
@@ -130,90 +133,19 @@ def _check(name, value, shape):
 
 def _tasks(X):
     """Number of parallel tasks: one a thread, of at least one block of rows."""
-    return min(get_num_threads(), -(-len(X) // _BLOCK))
+    return min(get_num_threads(), -(-len(X) // _passes.BLOCK))
 
 
-@njit(cache=True)
-def _bounds(task, tasks, n):
-    """First row of a task and of the next; whole blocks but for the last."""
-    blocks = -(-n // _BLOCK)
-    return _BLOCK * (task * blocks // tasks), min(n, _BLOCK * ((task + 1) * blocks // tasks))
+def _run(with_threads, alone, X, args, *out):
+    """Let a kernel pass over the rows of X, which fills `out`.
 
-
-@njit(cache=True, fastmath=_REORDER)
-def _dot(X, s, out, start, stop):
-    """out[start:stop] = X[start:stop] @ s"""
-    D = s.size
-    i = start
-    while i + 8 <= stop:
-        t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 0.0
-        for j in range(D):
-            v = s[j]
-            t0 += X[i, j] * v
-            t1 += X[i + 1, j] * v
-            t2 += X[i + 2, j] * v
-            t3 += X[i + 3, j] * v
-            t4 += X[i + 4, j] * v
-            t5 += X[i + 5, j] * v
-            t6 += X[i + 6, j] * v
-            t7 += X[i + 7, j] * v
-        out[i], out[i + 1], out[i + 2], out[i + 3] = t0, t1, t2, t3
-        out[i + 4], out[i + 5], out[i + 6], out[i + 7] = t4, t5, t6, t7
-        i += 8
-    for k in range(i, stop):
-        t0 = 0.0
-        for j in range(D):
-            t0 += X[k, j] * s[j]
-        out[k] = t0
-
-
-@njit(cache=True, fastmath=_REORDER)
-def _axpy(X, g, out, start, stop):
-    """out += g[start:stop] @ X[start:stop]"""
-    D = out.size
-    i = start
-    while i + 8 <= stop:
-        g0, g1, g2, g3 = g[i], g[i + 1], g[i + 2], g[i + 3]
-        g4, g5, g6, g7 = g[i + 4], g[i + 5], g[i + 6], g[i + 7]
-        for j in range(D):
-            low = g0 * X[i, j] + g1 * X[i + 1, j] + g2 * X[i + 2, j] + g3 * X[i + 3, j]
-            high = g4 * X[i + 4, j] + g5 * X[i + 5, j] + g6 * X[i + 6, j] + g7 * X[i + 7, j]
-            out[j] += low + high
-        i += 8
-    for k in range(i, stop):
-        g0 = g[k]
-        for j in range(D):
-            out[j] += g0 * X[k, j]
-
-
-@njit(cache=True, parallel=True)
-def _forward_kernel(X, s, tasks):
-    out = np.empty(len(X))
-    for task in prange(tasks):
-        start, stop = _bounds(task, tasks, len(X))
-        _dot(X, s, out, start, stop)
-    return out
-
-
-@njit(cache=True, parallel=True)
-def _adjoint_kernel(X, g, tasks):
-    out = np.zeros((tasks, X.shape[1]))
-    for task in prange(tasks):
-        start, stop = _bounds(task, tasks, len(X))
-        _axpy(X, g, out[task], start, stop)
-    return out
-
-
-@njit(cache=True, parallel=True)
-def _fused_kernel(X, s, target, scale, tasks):
-    g = np.empty(len(X))
-    out = np.zeros((tasks, X.shape[1]))
-    for task in prange(tasks):
-        start, stop = _bounds(task, tasks, len(X))
-        for i in range(start, stop, _BLOCK):
-            end = min(i + _BLOCK, stop)
-            _dot(X, s, g, i, end)
-            for k in range(i, end):
-                g[k] = scale * (target[k] - g[k])
-            _axpy(X, g, out[task], i, end)
-    return g, out
+    Only one Python thread at a time may use numba's threads. In a forked process there are none to use.
+    """
+    rows = X.reshape(len(X), -1)
+    rows.flags.writeable = False  # one machine code for arrays that may be written and for memory maps that may not
+    tasks = _tasks(X)
+    if tasks == 1 or _threads.forked():
+        alone(rows, *args, tasks, *out)
+        return
+    with _threads.layer:
+        with_threads(rows, *args, tasks, *out)

@@ -12,7 +12,7 @@ import bsr
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
-INTERNAL = {"bsr.uniformisation", "bsr.cli"}  # the algebra behind the spectrum; the command has a section of its own
+INTERNAL = {"bsr._uniformisation", "bsr.cli"}  # the algebra behind the spectrum; the command has a section of its own
 
 
 def modules():

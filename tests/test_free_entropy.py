@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from bsr import denoising, spectrum
+from bsr import _law, denoising
 from bsr.theory import bayes
 
 RNG = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_log_averages_against_a_matrix(beta, rho, noise):
     A = rng.standard_normal((L, r)) @ rng.standard_normal((r, d)) / np.sqrt(r)
     y = np.linalg.svd(A + np.sqrt(noise) * rng.standard_normal((L, d)), compute_uv=False) ** 2 / d
     gaps = abs(y[:, None] - y)[np.triu_indices(d, 1)]
-    energy, log_y, converged = spectrum._log_averages(1e-11, beta, rho, noise)
+    energy, log_y, converged = _law.log_averages(1e-11, beta, rho, noise)
     assert converged
     assert np.mean(np.log(gaps)) == pytest.approx(energy, abs=0.03)
     if beta != 1:

@@ -8,8 +8,8 @@ import pytest
 from scipy import integrate
 
 import bsr
-from bsr import denoising
-from bsr.denoising import _rie
+from bsr import denoising, spectrum
+from bsr.denoising import rie_and_divergence
 from bsr.estimators import gamp_rie
 from bsr.estimators.gamp_rie import _mean_within
 from bsr.theory import bayes
@@ -109,9 +109,13 @@ def test_the_continued_formula_does_explode(few_samples, monkeypatch):
     def continued(Y, rho, noise):
         left, x, right = np.linalg.svd(Y, full_matrices=False)
         beta = Y.shape[0] / Y.shape[1]
-        return (left * denoising.shrink(x, beta, rho, noise)) @ right, denoising.mmse(noise, beta, rho) / noise
+        b = max(beta, 1.0 / beta)
+        f = x - 2.0 * noise / np.sqrt(b) * (0.5 * (b - 1.0) / x + spectrum.hilbert(x, beta, rho, noise))
+        return (left * f) @ right, denoising.mmse(noise, beta, rho) / noise
 
-    monkeypatch.setattr(import_module("bsr.estimators.gamp_rie"), "_rie", continued)  # the name alone is the function
+    monkeypatch.setattr(
+        import_module("bsr.estimators.gamp_rie"), "rie_and_divergence", continued
+    )  # the name alone is the function
     for data in few_samples:
         history = quiet(data.X, data.y, data.U.shape[1], 0.0, iterations=60, teacher=data.S, signal=1.0).history
         assert np.max(history.error) > 1e6
@@ -319,8 +323,10 @@ def test_divergence_is_the_trace_of_the_derivative(shape):
     for index in np.ndindex(shape):
         shift = np.zeros(shape)
         shift[index] = step
-        trace += (_rie(Y + shift, 0.4, 0.7)[0] - _rie(Y - shift, 0.4, 0.7)[0])[index] / (2 * step)
-    assert _rie(Y, 0.4, 0.7)[1] == pytest.approx(trace / Y.size, abs=1e-6)
+        trace += (rie_and_divergence(Y + shift, 0.4, 0.7)[0] - rie_and_divergence(Y - shift, 0.4, 0.7)[0])[index] / (
+            2 * step
+        )
+    assert rie_and_divergence(Y, 0.4, 0.7)[1] == pytest.approx(trace / Y.size, abs=1e-6)
 
 
 def test_divergence_where_singular_values_coincide():
@@ -337,7 +343,7 @@ def test_divergence_of_a_large_matrix_is_the_limit(beta, rho, noise):
     d, L, r = 150, round(150 * beta), round(rho * min(150, 150 * beta))
     S = rng.standard_normal((L, r)) @ rng.standard_normal((r, d)) / r**0.5
     Y = (S + noise**0.5 * rng.standard_normal((L, d))) / (d * L) ** 0.25
-    assert _rie(Y, rho, noise)[1] == pytest.approx(denoising.mmse(noise, beta, rho) / noise, rel=0.05)
+    assert rie_and_divergence(Y, rho, noise)[1] == pytest.approx(denoising.mmse(noise, beta, rho) / noise, rel=0.05)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -410,7 +416,7 @@ def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_st
         seen = np.mean(R**2) - noise
         spread = np.sqrt((2 * noise**2 + 4 * noise * max(seen, 0)) / (d * L))
         v = signal * size if signal else mean_within(seen, spread, np.mean(sample.y**2))
-        S, divergence = _rie(R / unit / v**0.5, rank / min(d, L), noise / v)
+        S, divergence = rie_and_divergence(R / unit / v**0.5, rank / min(d, L), noise / v)
         noises.append(noise / size)
         signals.append(v / size)
         keep = damping if t else 0.0  # nothing is known at the start

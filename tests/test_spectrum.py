@@ -5,7 +5,7 @@ import oracle
 import pytest
 
 from bsr import spectrum
-from bsr.uniformisation import p_of_kappa, y_of_kappa
+from bsr._uniformisation import p_of_kappa, y_of_kappa
 
 LAWS = [
     (1.0, 0.2, 0.5),

@@ -15,10 +15,10 @@ from bsr._checks import (
     in_range,
     warn_convergence,
 )
-from bsr.denoising import _rie
+from bsr._threads import blas_for
 from bsr.denoising import mmse as denoising_mmse
+from bsr.denoising import rie_and_divergence
 from bsr.estimators._result import Result
-from bsr.estimators._threads import blas_for
 from bsr.sensing import adjoint, fused
 
 __all__ = ["GampRie", "History", "gamp_rie"]
@@ -196,7 +196,7 @@ def gamp_rie(
         excess = power > 1.0 + _EXCESS_RESIDUALS * np.sqrt(2.0 / n) or seen > 1.0 + _EXCESS_MATRIX * np.hypot(
             spread, np.sqrt(2.0 / n)
         )
-        new_S, new_divergence = _rie(R / (root * np.sqrt(variance)), rho, noise / variance)
+        new_S, new_divergence = rie_and_divergence(R / (root * np.sqrt(variance)), rho, noise / variance)
         new_S *= root * np.sqrt(variance)
         change = np.linalg.norm(new_S - S) / max(np.linalg.norm(new_S), np.finfo(float).tiny)
         keep = damping if t > 0 else 0.0

@@ -10,13 +10,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import linalg
 from tqdm import trange
 
 from bsr._checks import check_integer, check_real, check_samples, warn_convergence
+from bsr._compile import kernel
+from bsr._threads import blas_for
 from bsr.estimators._constraints import FEASIBLE, largest_eigenvalue, least_norm, orthonormal, raise_inconsistent
-from bsr.estimators._threads import blas_for
 from bsr.sensing import adjoint, forward, fused
 
 __all__ = ["NuclearNorm", "nuclear_norm"]
@@ -222,7 +222,7 @@ def _soft_threshold(R, gamma):
     return (left * (1.0 - gamma / np.sqrt(squares[kept:]))) @ (left.T @ R)
 
 
-@njit(cache=True)
+@kernel()
 def _divergence(sigma, theta, longer):
     """Divergence of soft-thresholding at a matrix with these singular values, shorter side long."""
     total = 0.0
@@ -237,7 +237,7 @@ def _divergence(sigma, theta, longer):
     return total
 
 
-@njit(cache=True)
+@kernel()
 def _threshold(offset, slope, low, high, n, longer, penalty):
     """The theta in [low, high] where divergence = n - penalty / theta at the singular values offset + theta * slope."""
     for _ in range(25):

@@ -7,7 +7,7 @@ from scipy import linalg
 from tqdm import trange
 
 from bsr._checks import as_real, check_integer, check_number, check_samples, child_generator, warn_convergence
-from bsr.estimators._threads import blas_for
+from bsr._threads import blas_for
 
 __all__ = ["Posterior", "posterior"]
 

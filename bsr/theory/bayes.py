@@ -11,84 +11,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from bsr._checks import check_broadcast, check_integer, check_number, warn_convergence
-from bsr._compile import kernel
-from bsr.denoising import _mmse
+from bsr._compile import in_chunks
 from bsr.denoising import mmse as denoising_mmse
-from bsr.spectrum import _log_averages, aspect_ratio
+from bsr.spectrum import aspect_ratio
+from bsr.theory import _bayes
 from bsr.theory.limits import strong_recovery
 
 __all__ = ["FixedPoints", "fixed_points", "free_entropy", "mmse", "sample_complexity", "state_evolution"]
-
-_TOL = 1e-11
-_LOG_NOISE_MIN, _LOG_NOISE_MAX = -200.0, 200.0
-
-
-@kernel()
-def _solve(target, delta, exponent, lo, hi, guess, b, rho):
-    """Noise where log(delta + MMSE(noise)) - exponent log(noise) = log(target), bracketed in log(noise) by (lo, hi).
-
-    A secant method in doubly logarithmic coordinates, where the function is nearly linear, kept inside the bracket.
-    Returns log(noise), the MMSE there and whether both converged.
-    """
-    sign = 1.0 if exponent == 0.0 else -1.0  # the function rises for exponent 0 and falls for exponent 1
-    x, slope, x_old, f_old = guess, 1.0, math.nan, math.nan
-    for i in range(200):
-        mmse, converged = _mmse(math.exp(x), b, rho, _TOL)
-        f = sign * (math.log(delta + mmse) - exponent * x - math.log(target))
-        if f > 0.0:
-            hi = x
-        else:
-            lo = x
-        if i > 0 and x != x_old:
-            slope = (f - f_old) / (x - x_old)
-        new = x - f / slope if slope > 0.0 else math.nan
-        # The error of a secant step is the product of the last two: it need not be evaluated once that is rounding, the
-        # equation itself gives the MMSE at its end.
-        if (i > 0 and abs(new - x) * abs(x - x_old) <= 1e-14) or abs(f) <= 1e-14 or hi - lo <= 1e-14:
-            new = new if lo <= new <= hi else x  # next to strong recovery the slope is lost in rounding
-            return new, mmse + (delta + mmse) * math.expm1(-sign * f + exponent * (new - x)), converged
-        # A bisection every fourth time guarantees the end; from an endless bracket one walks.
-        if i % 4 == 3 or not lo < new < hi:
-            new = 0.5 * (max(lo, x - 10.0) + min(hi, x + 10.0))
-        x_old, f_old, x = x, f, new
-    return x, mmse, False
-
-
-@kernel()
-def _mmse_curve(alpha, b, rho, delta, strong):
-    out, all_converged = np.empty(alpha.size), True
-    log_noise, slope = math.nan, math.nan  # along the curve d log(noise) / d log(alpha), to guess the next point
-    for i in range(alpha.size):
-        if delta[i] == 0.0 and alpha[i] >= strong[i]:
-            out[i] = 0.0
-            continue
-        # Linear regression is no better than the Bayes-optimal error, the noise of the labels no larger.
-        half = 0.5 * (delta[i] + 1.0 - alpha[i])
-        root = math.sqrt(half * half + alpha[i] * delta[i])
-        hi = math.log((half + root) / alpha[i]) if half > 0.0 else math.log(delta[i] / (root - half))
-        lo = math.log(delta[i] / alpha[i]) if delta[i] > 0.0 else _LOG_NOISE_MIN
-        guess, move = hi, 0.0
-        if i > 0 and b[i] == b[i - 1] and rho[i] == rho[i - 1] and delta[i] == delta[i - 1]:
-            move = math.log(alpha[i] / alpha[i - 1])
-            guess = log_noise + (slope * move if math.isfinite(slope) else 0.0)
-        if not lo < guess < hi:
-            guess = hi
-        old = log_noise
-        log_noise, out[i], converged = _solve(alpha[i], delta[i], 1.0, lo, hi, guess, b[i], rho[i])
-        slope = (log_noise - old) / move if move != 0.0 else math.nan
-        all_converged = all_converged and converged
-    return out, all_converged
-
-
-@kernel()
-def _noise_at_error(error, b, rho):
-    noise, all_converged = np.empty(error.size), True
-    for i in range(error.size):
-        lo = math.log(error[i]) - math.log1p(-error[i])  # the error of linear denoising is noise / (1 + noise)
-        log_noise, _, converged = _solve(error[i], 0.0, 0.0, lo, _LOG_NOISE_MAX, lo, b[i], rho[i])
-        noise[i] = math.exp(log_noise)
-        all_converged = all_converged and converged
-    return noise, all_converged
 
 
 def _arguments(beta, rho, delta, **others):
@@ -139,7 +68,9 @@ def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
     arXiv:2410.18858, result 1 (replica prediction); book, chapter 6, :eq:`eq-06-explicit`.
     """
     alpha, b, rho, delta = _arguments(beta, rho, delta, alpha=(alpha, "positive"))
-    out, converged = _mmse_curve(*(a.flatten() for a in (alpha, b, rho, delta, strong_recovery(b, rho))))
+    flat = [a.flatten() for a in (alpha, b, rho, delta, strong_recovery(b, rho))]
+    out = np.empty(alpha.size)
+    converged = in_chunks(_bayes.mmse_curve, flat, [out])
     if not converged:
         warn_convergence("the Bayes-optimal error did not converge everywhere")
     return out.reshape(alpha.shape)[()]
@@ -169,7 +100,8 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
     Book, chapter 6, :eq:`eq-06-explicit`: alpha = (delta + error) / noise with MMSE(noise) = error.
     """
     error, b, rho, delta = _arguments(beta, rho, delta, error=(error, "fraction"))
-    noise, converged = _noise_at_error(error.flatten(), b.flatten(), rho.flatten())
+    noise = np.empty(error.size)
+    converged = in_chunks(_bayes.noise_at_error, [a.flatten() for a in (error, b, rho)], [noise])
     if not converged:
         warn_convergence("the sample complexity did not converge everywhere")
     with np.errstate(over="ignore"):
@@ -210,18 +142,6 @@ def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
     return q
 
 
-@kernel()
-def _free_entropy(q, alpha, b, rho, delta):
-    out, all_converged = np.empty(q.size), True
-    for i in range(q.size):
-        q_hat = alpha[i] / (delta[i] + 1.0 - q[i])
-        energy, log_y, converged = _log_averages(_TOL, b[i], rho[i], 1.0 / q_hat)
-        out[i] = 0.5 * (alpha[i] - 1.0) * math.log(q_hat) - 0.5 * q_hat * delta[i]
-        out[i] -= 0.5 * ((energy + (b[i] - 1.0) * log_y) / b[i] - 0.5 * math.log(b[i]))
-        all_converged = all_converged and converged
-    return out, all_converged
-
-
 def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
     """Free entropy per entry of S at overlap q; its maximum is the Bayes-optimal overlap.
 
@@ -260,7 +180,8 @@ def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
     q, delta = arrays[0], arrays[-1]
     if (bad := (q > 1.0) | (q == 1.0 + delta)).any():
         raise ValueError(f"q must be in [0, 1], and below 1 for delta = 0, got {q[bad].flat[0]!r}")
-    out, converged = _free_entropy(*(a.flatten() for a in arrays))
+    out = np.empty(q.size)
+    converged = in_chunks(_bayes.free_entropy, [a.flatten() for a in arrays], [out])
     if not converged:
         warn_convergence("the free entropy did not converge everywhere")
     return out.reshape(q.shape)[()]

@@ -17,8 +17,9 @@ from scipy.optimize import brentq, minimize_scalar
 
 from bsr._checks import check_broadcast, warn_convergence
 from bsr._compile import kernel
-from bsr.spectrum import _nodes, aspect_ratio
-from bsr.uniformisation import bulk_edges, critical_points
+from bsr._law import nodes as _nodes
+from bsr._uniformisation import bulk_edges, critical_points
+from bsr.spectrum import aspect_ratio
 
 __all__ = ["mse", "optimal_lam", "recovery_threshold", "sample_complexity"]
 

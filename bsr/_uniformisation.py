@@ -26,7 +26,7 @@ from bsr._compile import kernel
 
 @kernel()
 def within_reach(b, rho, noise):
-    """Whether the arithmetic below is safe from overflow and from division by 0, where numba raises an exception."""
+    """Whether the arithmetic below is safe from overflow and from divisions of 0 by 0."""
     return b <= 1e15 and 1e-13 <= rho <= 1e15 and 1e-40 <= noise <= 1e80
 
 
@@ -140,11 +140,15 @@ def bulk_edges(critical, b, rho, noise):
     """Edges in y, as a (bulks, 2) array."""
     lower = max(0.0, y_of_kappa(critical[0], b, rho, noise)) if b > 1.0 else 0.0
     upper = y_of_kappa(critical[3], b, rho, noise)
+    one, two = 0.0, 0.0
     if critical[2] > critical[1]:
-        gap = y_of_kappa(critical[1], b, rho, noise), y_of_kappa(critical[2], b, rho, noise)
-        if lower < gap[0] < gap[1] < upper:
-            return np.array([[lower, gap[0]], [gap[1], upper]])
-    return np.array([[lower, upper]])
+        one, two = y_of_kappa(critical[1], b, rho, noise), y_of_kappa(critical[2], b, rho, noise)
+    apart = lower < one < two < upper
+    bulks = np.empty((2 if apart else 1, 2))
+    bulks[0, 0], bulks[-1, 1] = lower, upper
+    if apart:
+        bulks[0, 1], bulks[1, 0] = one, two
+    return bulks
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -152,10 +156,11 @@ def bulk_edges(critical, b, rho, noise):
 
 
 @kernel()
-def _real_root(y, lo, hi, rising, b, rho, noise):
+def _real_root(y, lo, hi, sense, b, rho, noise):
     """The root in (lo, hi), where there is just one, of the quartic (1 + p)(b + p) kappa^2 e^2 - rho y kappa e^2.
 
-    `rising` is whether the quartic rises there: at an edge its sign at the ends is a matter of rounding.
+    `sense` is 1.0 where the quartic rises and -1.0 where it falls: at an edge its sign at the ends is a matter of
+    rounding. (A bool would be compiled once for each literal.)
     """
     linear_1, linear_b, constant = rho + rho * noise - 1.0, rho + rho * noise - b, rho * noise
     scale = rho * y
@@ -166,7 +171,7 @@ def _real_root(y, lo, hi, rising, b, rho, noise):
         right = kappa * (b * kappa + linear_b) - constant
         f = left * right - scale * kappa * e * e
         slope = (2.0 * kappa + linear_1) * right + left * (2.0 * b * kappa + linear_b) - scale * e * (e - 2.0 * kappa)
-        if (f < 0.0) == rising:
+        if sense * f < 0.0:
             lo = kappa
         else:
             hi = kappa
@@ -209,8 +214,8 @@ def _continued_kappa(y, kappa, b, rho, noise):
 def _vieta_kappa(y, b, rho, noise):
     """The complex pair from the quartic's two real roots: its real part and its squared modulus."""
     total = rho + rho * noise
-    real_1 = _real_root(y, 0.0, zeros(1.0, rho, noise)[1], False, b, rho, noise)
-    real_b = _real_root(y, zeros(b, rho, noise)[1], 1.0, True, b, rho, noise)
+    real_1 = _real_root(y, 0.0, zeros(1.0, rho, noise)[1], -1.0, b, rho, noise)
+    real_b = _real_root(y, zeros(b, rho, noise)[1], 1.0, 1.0, b, rho, noise)
     modulus2 = (rho * noise) ** 2 / (b * real_1 * real_b)
     # Twice the real part from the cubic or from the linear coefficient, whichever cancels less.
     cubic = (b + rho * y - total) / b + 1.0 - total
@@ -275,7 +280,7 @@ def physical_p(y, critical, bulks, neighbour, b, rho, noise):
         lo, hi = min(zeros(1.0, rho, noise)[0], zeros(b, rho, noise)[0]), critical[0]
     else:
         lo, hi = critical[1], critical[2]
-    kappa = _real_root(y, lo, hi, hi > 0.0, b, rho, noise)
+    kappa = _real_root(y, lo, hi, 1.0 if hi > 0.0 else -1.0, b, rho, noise)
     return complex(p_of_kappa(kappa, rho, noise), 0.0), complex(kappa, 0.0)
 
 

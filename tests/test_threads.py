@@ -1,0 +1,84 @@
+"""Threads and processes: two Python threads may call anything, BLAS gets its threads back, a fork works."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import bsr
+from bsr import _threads
+from bsr._threads import blas_for
+
+
+def blas():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_blas_gets_its_threads_back_whoever_leaves_first():
+    before = blas()
+    first, second, leave = (threading.Event() for _ in range(3))
+
+    def hold():
+        with blas_for(0):
+            first.set()
+            leave.wait(10)
+        second.set()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    first.wait(10)
+    with blas_for(0):
+        leave.set()
+        second.wait(10)
+        assert blas() == [1] * len(before)  # the thread has left, this one has not
+    thread.join()
+    assert blas() == before
+    with blas_for(1e12):
+        assert blas() == before
+
+
+CODE = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import bsr
+data = bsr.Problem(0.6, 1.0, 0.3, 0.1).sample(30, rng=0)
+alone = bsr.sensing.fused(data.X, data.S, data.y, 1.0)[1]
+with ThreadPoolExecutor(4) as pool:
+    for G in pool.map(lambda _: bsr.sensing.fused(data.X, data.S, data.y, 1.0)[1], range(200)):
+        assert np.array_equal(G, alone)
+"""
+
+
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_several_python_threads_may_pass_over_the_data(layer):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], env=os.environ | {"NUMBA_THREADING_LAYER": layer}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_of_a_process_that_has_passed_over_data_gets_the_same_to_the_last_bit():
+    data = bsr.Problem(0.6, 1.0, 0.3, 0.1).sample(30, rng=0)
+    expected = bsr.sensing.fused(data.X, data.S, data.y, 1.0)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.starmap_async(bsr.sensing.fused, [(data.X, data.S, data.y, 1.0)] * 4).get(timeout=60)
+    for pair in found:
+        for one, other in zip(pair, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_thread_that_was_interrupted_does_not_keep_the_lock():
+    X = np.ones((100, 4, 5))
+    with pytest.raises(ValueError, match="S must be"):
+        bsr.sensing.forward(X, np.ones(3))
+    assert not _threads.layer.locked()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(bsr.sensing.forward, X, np.ones((4, 5))).result(timeout=30).sum() == pytest.approx(2000)
