@@ -1,5 +1,6 @@
 """The nuclear-norm estimator: its certificate computed anew, optimality, closed forms, symmetries, unusual data."""
 
+import json
 import sys
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from scipy.optimize import linprog
 
 import bsr
-from bsr.estimators import nuclear_norm
-from bsr.estimators._constraints import largest_eigenvalue, least_norm
+from bsr.estimators import _splitting, nuclear_norm
+from bsr.estimators._anderson import Anderson
+from bsr.estimators._constraints import LeastSquares, largest_eigenvalue, least_norm
 
 METHODS = ["douglas-rachford", "primal-dual"]
 
@@ -171,15 +173,16 @@ def soft_threshold(R, theta):
     return (u * np.maximum(s - theta, 0.0)) @ vt
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("lam", [1e-3, 0.1, 1.0])
 @pytest.mark.parametrize("n", [20, 40, 90])
-def test_penalised_minimum_is_a_fixed_point_of_proximal_gradient(lam, n):
+def test_penalised_minimum_is_a_fixed_point_of_proximal_gradient(lam, n, method):
     rng = np.random.default_rng(9)
     X, y, _ = consistent(rng, n, 6, 8)
     y += 0.3 * rng.standard_normal(n)
-    result = nuclear_norm(X, y, lam, tol=1e-10)
+    result = nuclear_norm(X, y, lam, tol=1e-10, method=method)
     assert result.converged
-    assert result.method == "primal-dual"
+    assert result.method == method
     assert certified_gap(X, y, result, lam) == pytest.approx(result.gap, abs=1e-12)
     A = rows(X)
     step = 1.0 / np.linalg.norm(A, 2) ** 2
@@ -214,24 +217,204 @@ def test_small_penalty_leads_to_interpolation_and_a_large_one_to_zero():
     assert nuclear_norm(data.X, data.y, 0.999 * top).S.any()
 
 
+# Tokens that are not white
+
+
+def autoregressive(size):
+    index = np.arange(size)
+    return np.linalg.cholesky(0.9 ** np.abs(index[:, None] - index))
+
+
+TOKENS = {
+    "white": lambda rng, n, L, d: rng.standard_normal((n, L, d)),
+    "correlated": lambda rng, n, L, d: autoregressive(L) @ rng.standard_normal((n, L, d)) @ autoregressive(d).T,
+    "mean": lambda rng, n, L, d: rng.standard_normal((n, L, d)) + 3.0,
+    "units": lambda rng, n, L, d: rng.standard_normal((n, L, d)) * np.where(np.arange(d) < 2, 100.0, 1.0),
+    "t3": lambda rng, n, L, d: rng.standard_t(3.0, (n, L, d)),
+    "t1.5": lambda rng, n, L, d: rng.standard_t(1.5, (n, L, d)),
+}
+
+
+def unusual(kind, alpha, L, d, seed=0):
+    rng = np.random.default_rng(seed)
+    n = round(alpha * L * d)
+    X, S = TOKENS[kind](rng, n, L, d), rng.standard_normal((L, 2)) @ rng.standard_normal((2, d))
+    y = rows(X) @ S.ravel()
+    return X, y, y + 0.7 * np.std(y) * rng.standard_normal(n)
+
+
+def largest_penalty(X, y):
+    return operator((rows(X).T @ y).reshape(X.shape[1:]))
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize(("alpha", "L", "d"), [(0.3, 8, 8), (0.6, 12, 6), (1.0, 6, 9), (1.5, 8, 8), (3.0, 8, 8)])
+def test_any_tokens_and_any_penalty(kind, alpha, L, d):
+    X, exact, noisy = unusual(kind, alpha, L, d)
+    top = largest_penalty(X, noisy)
+    for share, y in ((0.99, noisy), (0.1, noisy), (1e-2, noisy), (1e-3, noisy), (0.0, exact)):
+        result = nuclear_norm(X, y, share * top)
+        assert result.converged
+        assert result.iterations <= 200  # 130 in the hardest case
+        assert certified_gap(X, y, result, share * top) <= 1e-6
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize("low", [1.0, 0.2])
+def test_primal_dual_cannot_diverge(monkeypatch, kind, low):
+    # Whatever it is told of the size of A: it sees when a step was too long.
+    monkeypatch.setattr(_splitting, "largest_eigenvalue", lambda *args: low * largest_eigenvalue(*args))
+    X, _, y = unusual(kind, 1.5, 8, 8)
+    top = largest_penalty(X, y)
+    for share in (0.1, 1e-3):
+        splitting = _splitting.PrimalDual(X, y, 1 / 8, share * top)
+        eta, last, first = splitting.eta, np.inf, 0.0
+        for _ in range(300):
+            residual, norm = splitting.evaluate()
+            if splitting.eta > eta or splitting.accelerated.accepts(norm):
+                assert (
+                    norm <= last * (1 + 1e-6) + 1e-12 or splitting.eta > eta
+                )  # residuals never grow, but with a new eta
+                eta, last, first = splitting.eta, norm, first or norm
+            splitting.advance(residual, norm)
+        assert eta <= 1.03 * np.linalg.norm(rows(X), 2) ** 2 * (1 + 1e-9)
+        assert last <= 0.1 * first
+
+
+def test_a_step_from_an_eigenvalue_that_is_six_per_cent_low():
+    # 12 Lanczos steps find 94.6 % of the largest eigenvalue here.
+    data = bsr.Problem(3.0, 1.0, 0.2, 0.5).sample(8, rng=0, dtype=np.float64)
+    result = nuclear_norm(data.X, data.y, 0.0414, method="primal-dual")
+    assert result.converged
+    assert certified_gap(data.X, data.y, result, 0.0414) <= 1e-6
+
+
+def test_a_gap_that_stays_names_what_helps():
+    X, _, y = unusual("mean", 1.5, 8, 8)
+    with pytest.warns(bsr.ConvergenceWarning, match=r"gap .* more iterations .* centred"):
+        result = nuclear_norm(X, y, 1e-3 * largest_penalty(X, y), method="primal-dual", iterations=50)
+    assert result.converged is False
+
+
+# Units, memory
+
+
+@pytest.mark.parametrize("kind", ["white", "units"])
+@pytest.mark.parametrize("method", [None, "primal-dual"])
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_units_of_tokens_and_labels_change_nothing(kind, method, share):
+    X, exact, noisy = unusual(kind, 0.3, 6, 8)
+    y = noisy if share else exact
+    lam = share * largest_penalty(X, y)
+    tol = 1e-2 if (kind, method) == ("units", "primal-dual") else 1e-6
+    expected = nuclear_norm(X, y, lam, tol=tol, method=method)
+    for c, s in ((2.0**-20, 1.0), (2.0**13, 1.0), (2.0**33, 2.0**-40), (2.0**-40, 2.0**33), (1.0, 2.0**90)):
+        result = nuclear_norm(c * X, s * y, c * s * lam, tol=tol, method=method)
+        assert result.iterations == expected.iterations
+        assert result.gap == pytest.approx(expected.gap, rel=1e-2)
+        np.testing.assert_allclose(c / s * result.S, expected.S, rtol=0, atol=1e-9 * operator(expected.S))
+        np.testing.assert_allclose(c * result.dual, expected.dual, rtol=0, atol=1e-9 * np.abs(expected.dual).max())
+
+
+@pytest.mark.parametrize("c", [1e19, 1e-25, 1e10, 1e-12])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("lam", [0.0, 0.3])
+def test_squares_of_float32_tokens_neither_overflow_nor_vanish(c, method, lam):
+    X, y, _ = consistent(np.random.default_rng(23), 20, 6, 7, dtype=np.float32)
+    expected = nuclear_norm(X, y, lam, method=method)
+    scaled = X * np.float32(c)
+    result = nuclear_norm(scaled, y, lam * c, method=method)
+    assert result.converged
+    assert abs(result.iterations - expected.iterations) <= 10
+    np.testing.assert_allclose(c * result.S, expected.S, rtol=0, atol=2e-3 * operator(expected.S))
+
+
+def test_any_memory_layout(tmp_path):
+    X, y, _ = consistent(np.random.default_rng(24), 20, 6, 8, dtype=np.float32)
+    np.save(tmp_path / "tokens.npy", X)
+    wide, locked = np.zeros((40, 6, 16), np.float32), X.copy()
+    wide[::2, :, ::2] = X
+    locked.setflags(write=False)
+    layouts = {
+        "Fortran": np.asfortranarray(X),
+        "strided": wide[::2, :, ::2],
+        "reversed": X[::-1].copy()[::-1],
+        "swapped": np.ascontiguousarray(X.transpose(0, 2, 1)).transpose(0, 2, 1),
+        "read-only": locked,
+        "mapped": np.load(tmp_path / "tokens.npy", mmap_mode="r"),
+    }
+    for lam in (0.0, 0.2):
+        expected = nuclear_norm(X, y, lam)
+        for name, other in layouts.items():
+            before = other.copy()
+            np.testing.assert_array_equal(nuclear_norm(other, y, lam).S, expected.S, err_msg=name)
+            np.testing.assert_array_equal(other, before)
+
+
+def test_the_flags_are_plain_values():
+    X, y, _ = consistent(np.random.default_rng(25), 10, 4, 5)
+    for lam in (0.0, 0.2, 1e6):
+        result = nuclear_norm(X, y, lam)
+        kept = {"converged": result.converged, "gap": result.gap, "iterations": result.iterations}
+        assert json.loads(json.dumps(kept)) == kept
+        assert result.converged is True
+        assert type(result.gap) is float
+
+
 # The parts
 
 
-@pytest.mark.parametrize(("L", "d"), [(5, 5), (4, 7)])
-def test_divergence_of_the_soft_threshold(L, d):
-    divergence = sys.modules["bsr.estimators.nuclear_norm"]._divergence
-    R = np.random.default_rng(19).standard_normal((L, d))
-    sigma = np.linalg.svd(R, compute_uv=False)
-    for theta in (0.5 * sigma[-1], (sigma[1] + sigma[2]) / 2, 1.1 * sigma[0]):
-        total = 0.0
-        for step in 1e-6 * np.eye(R.size).reshape(-1, L, d):
-            total += np.sum(step * (soft_threshold(R + step, theta) - soft_threshold(R - step, theta))) / 2e-12
-        assert divergence(sigma, theta, max(L, d)) == pytest.approx(total, abs=1e-6)
+def test_anderson_acceleration_solves_a_linear_map_in_as_many_steps_as_dimensions():
+    rng = np.random.default_rng(26)
+    A = rng.standard_normal((6, 6))
+    A = A @ A.T / 20
+    b, z, accelerated = rng.standard_normal(6), np.zeros(6), Anderson(6, 6, 1.0)
+    for _ in range(9):
+        f = b - A @ z
+        z = accelerated.step(z, f, 0.0)
+    np.testing.assert_allclose(z, np.linalg.solve(A, b), rtol=1e-6)
+
+
+def test_anderson_acceleration_takes_back_steps_that_make_residuals_grow():
+    # The residual of a shrinking soft threshold has kinks at which extrapolation overshoots.
+    rng = np.random.default_rng(27)
+    A = rng.standard_normal((30, 60))
+    b = rng.standard_normal(30)
+    size = np.linalg.norm(A, 2) ** 2
+    z, accelerated, last, rejected = np.zeros(60), Anderson(60, 10, 1.0), np.inf, 0
+    for _ in range(400):
+        step = z + A.T @ (b - A @ z) / size
+        f = np.sign(step) * np.maximum(np.abs(step) - 1.0 / size, 0.0) - z
+        norm = np.linalg.norm(f)
+        if accelerated.accepts(norm):
+            assert norm <= last * (1 + 1e-9) + 1e-12
+            last = norm
+        else:
+            rejected += 1
+        z = accelerated.step(z, f, norm)
+    assert rejected > 0
+    assert last < 1e-8
+
+
+@pytest.mark.parametrize(("n", "shift"), [(20, 0.5), (90, 0.5), (20, 1e-6), (90, 1e-6)])
+def test_least_squares_step(n, shift):
+    rng = np.random.default_rng(28)
+    X, y, _ = consistent(rng, n, 6, 8, dtype=np.float32)
+    y += rng.standard_normal(n)
+    A, S = rows(X), rng.standard_normal((6, 8))
+    squares = LeastSquares(X, y, 1 / np.sqrt(48))
+    squares.set_shift(shift)
+    moved, overlap, power = squares(S)
+    expected = np.linalg.solve(A.T @ A + shift * np.eye(48), A.T @ y + shift * S.ravel())
+    residual = y - A @ expected
+    np.testing.assert_allclose(moved.ravel(), expected, atol=1e-7)
+    assert overlap == pytest.approx(residual @ y, abs=1e-7 * (y @ y))
+    assert power == pytest.approx(residual @ residual, abs=1e-7 * (y @ y))
 
 
 def test_conjugate_gradients_end_after_as_many_steps_as_constraints():
     X, y, _ = consistent(np.random.default_rng(20), 9, 6, 8, dtype=np.float32)
-    S = least_norm(X, y, 0.0, steps=9)
+    S = least_norm(X, y, 1 / np.sqrt(48), 0.0, steps=9)
     np.testing.assert_allclose(S.ravel(), np.linalg.pinv(rows(X)) @ y, rtol=0, atol=1e-9 * np.abs(S).max())
 
 
@@ -239,7 +422,11 @@ def test_largest_eigenvalue_is_close_from_below():
     data = bsr.Problem(0.5, 2.0, 0.2).sample(15, rng=21)
     A = rows(data.X)
     exact = np.linalg.norm(A, 2) ** 2
-    assert 0.97 * exact < largest_eigenvalue(data.X, (A.T @ data.y).reshape(data.S.shape)) < (1 + 1e-12) * exact
+    assert (
+        0.97 * exact
+        < largest_eigenvalue(data.X, (A.T @ data.y).reshape(data.S.shape), 1 / np.sqrt(450))
+        < (1 + 1e-12) * exact
+    )
 
 
 # Unusual data
@@ -306,11 +493,27 @@ def test_too_few_iterations_give_a_warning_and_a_true_certificate(lam, method):
 
 
 def test_the_method_is_chosen_by_size(monkeypatch):
+    module = sys.modules["bsr.estimators.nuclear_norm"]
     data = bsr.Problem(0.4, 1.0, 0.2).sample(10, rng=18)
     assert nuclear_norm(data.X, data.y).method == "douglas-rachford"
-    assert nuclear_norm(data.X, data.y, 0.1).method == "primal-dual"
-    monkeypatch.setattr(sys.modules["bsr.estimators.nuclear_norm"], "_MEMORY", 1000)
+    assert nuclear_norm(data.X, data.y, 0.1).method == "douglas-rachford"
+    monkeypatch.setattr(module, "FACTOR_LIMIT", 1000)
     assert nuclear_norm(data.X, data.y).method == "primal-dual"
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-3])
+def test_where_primal_dual_is_slow_douglas_rachford_goes_on(monkeypatch, lam):
+    monkeypatch.setattr(sys.modules["bsr.estimators.nuclear_norm"], "_DIRECT", 0)
+    X, y, _ = consistent(np.random.default_rng(22), 30, 8, 9)
+    quick = nuclear_norm(X, y, lam, tol=0.9999)
+    assert quick.method == "primal-dual"
+    assert quick.iterations <= 0.2 * 30 + 1
+    result = nuclear_norm(X, y, lam)
+    assert result.method == "douglas-rachford"
+    assert result.iterations > 0.2 * 30
+    assert certified_gap(X, y, result, lam) == pytest.approx(result.gap, abs=1e-12)
+    with pytest.warns(bsr.ConvergenceWarning):
+        assert nuclear_norm(X, y, lam, iterations=6).iterations == 6
 
 
 @pytest.mark.parametrize(
@@ -319,10 +522,9 @@ def test_the_method_is_chosen_by_size(monkeypatch):
         ({"y": np.ones(4)}, "y must have shape"),
         ({"X": np.full((3, 4, 5), np.nan)}, "X must be finite"),
         ({"lam": -0.1}, "lam must be zero or positive"),
-        ({"lam": [0.1, 0.2]}, "lam and tol must be single numbers"),
+        ({"lam": [0.1, 0.2]}, "lam must be a single number"),
         ({"tol": 0.0}, "tol must be positive"),
         ({"method": "simplex"}, "method must be None or one of 'douglas-rachford', 'primal-dual', got 'simplex'"),
-        ({"method": "douglas-rachford", "lam": 0.1}, "needs lam=0"),
         ({"iterations": 0}, "iterations must be an integer >= 1"),
     ],
 )

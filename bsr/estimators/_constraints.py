@@ -1,7 +1,7 @@
-"""The linear constraints A S = y of interpolation, A S = <X_mu, S>/sqrt(dL): bases, projections, contradictions.
+"""The linear map A S = <X_mu, S> * unit of the nuclear norm: its size, least-squares steps, bases, contradictions.
 
 Small problems are solved by a factor of the Gram matrix, or by singular values if rows depend on each other; large ones
-by Krylov methods, which take one pass over X a step.
+by Krylov methods, which take one pass over X a step. All sums are in float64 whatever the type of X.
 """
 
 from functools import partial
@@ -14,18 +14,75 @@ from bsr.sensing import adjoint, forward, fused
 
 FEASIBLE = 1e-8  # relative error of the labels up to which they count as met
 _RCOND_MIN = 1e-7  # below it, solutions by the Gram matrix would have a larger one
+_BLOCK = 2**22  # entries of X that are held in float64 at once
+_LANCZOS = 12  # steps: on white tokens the largest eigenvalue to about a per cent, mostly
 
 
-def orthonormal(X, y):
+def row_norm(X):
+    """Root mean square of the norms of the rows, sum_ij X_mu,ij^2."""
+    rows = max(1, _BLOCK // X[0].size)
+    power = sum(np.sum(np.square(X[i : i + rows], dtype=np.float64)) for i in range(0, len(X), rows))
+    return float(np.sqrt(power / len(X)))
+
+
+def gram(X, unit):
+    """The smaller of A A^T and A^T A, its lower triangle, in Fortran order."""
+    A = X.reshape(len(X), -1)
+    if len(A) > len(A.T):
+        A = A.T
+    out = np.zeros((len(A), len(A)), order="F")
+    columns = max(1, _BLOCK // len(A))
+    for j in range(0, len(A.T), columns):
+        part = np.multiply(A[:, j : j + columns], unit, dtype=np.float64, order="F")
+        out = blas.dsyrk(1.0, part, beta=1.0, c=out, lower=1, overwrite_c=1)
+    return out
+
+
+class LeastSquares:
+    """S -> argmin over S' of ||y - A S'||^2 + shift ||S' - S||^2, for A = unit * X and any shift > 0, by a factor.
+
+    One n x n system and two passes over X if n <= dL, one dL x dL system and no pass otherwise.
+    """
+
+    def __init__(self, X, y, unit):
+        self._X, self._y, self._unit = X, y, unit
+        self._wide = len(X) <= X[0].size
+        self._gram = gram(X, unit)
+        self._image = unit * adjoint(X, y)
+
+    def set_shift(self, shift):
+        """Factor the system anew."""
+        shifted = self._gram.copy(order="F")
+        shifted.T.flat[:: len(shifted) + 1] += shift
+        factor, failed = lapack.dpotrf(shifted, lower=1, overwrite_a=1)
+        if failed:
+            # Rounding of a singular Gram matrix: `shift` is below the accuracy of its entries.
+            shifted = self._gram.copy(order="F")
+            shifted.T.flat[:: len(shifted) + 1] += shift + len(shifted) * np.finfo(float).eps * np.trace(shifted)
+            factor = lapack.dpotrf(shifted, lower=1, overwrite_a=1)[0]
+        self._shift, self._factor = shift, factor
+
+    def __call__(self, S):
+        """The minimiser S', <y - A S', y> and ||y - A S'||^2."""
+        if self._wide:
+            multiplier = lapack.dpotrs(self._factor, self._y - self._unit * forward(self._X, S), lower=1)[0]
+            residual = self._shift * multiplier
+            return S + self._unit * adjoint(self._X, multiplier), residual @ self._y, residual @ residual
+        moved = lapack.dpotrs(self._factor, (self._image + self._shift * S).ravel(), lower=1)[0].reshape(S.shape)
+        overlap = self._y @ self._y - np.vdot(self._image, moved)
+        return moved, overlap, overlap - self._shift * np.vdot(moved, moved - S)
+
+
+def orthonormal(X, y, unit):
     """Constraints B S = target with orthonormal rows; maps of their dual points and of errors in y to the data's."""
-    (n, *shape), D = X.shape, X[0].size
-    A = np.divide(X.reshape(n, D), np.sqrt(D), dtype=np.float64)
+    n, *shape = X.shape
+    A = np.multiply(X.reshape(n, -1), unit, dtype=np.float64)
     B, solve, to_data = _row_space(A)
 
     def correction(r):
         return (solve(r) @ B).reshape(shape)
 
-    if linalg.norm(y - forward(X, correction(y)) / np.sqrt(D)) > FEASIBLE * linalg.norm(y):
+    if linalg.norm(y - unit * forward(X, correction(y))) > FEASIBLE * linalg.norm(y):
         raise_inconsistent()
     return B.reshape(-1, *shape), solve(y), to_data, correction
 
@@ -49,13 +106,13 @@ def _row_space(A):
     return B, *(partial(linalg.solve_triangular, factor, lower=True, trans=trans) for trans in (0, 1))
 
 
-def largest_eigenvalue(X, G, steps=12):
-    """Largest eigenvalue of A^T A, to about a per cent from below, by the Lanczos method started at G."""
-    scale, nothing = 1.0 / np.sqrt(G.size), np.zeros(len(X))
+def largest_eigenvalue(X, G, unit):
+    """Largest eigenvalue of A^T A from below, by the Lanczos method started at G. It may be several per cent low."""
+    nothing = np.zeros(len(X))
     diagonal, off_diagonal = [], []
     before, v, beta = 0.0, G / linalg.norm(G), 0.0
-    for _ in range(steps):
-        w = fused(X, -scale * v, nothing, scale)[1] - beta * before
+    for _ in range(_LANCZOS):
+        w = fused(X, -unit * v, nothing, unit)[1] - beta * before
         diagonal.append(np.vdot(w, v))
         w -= diagonal[-1] * v
         beta = linalg.norm(w)
@@ -66,29 +123,27 @@ def largest_eigenvalue(X, G, steps=12):
     return linalg.eigvalsh_tridiagonal(diagonal, off_diagonal[: len(diagonal) - 1])[-1]
 
 
-def least_norm(X, labels, stop, steps=2000):
+def least_norm(X, labels, unit, stop, steps=2000):
     """The S of least Frobenius norm with A S = labels to within `stop`, by conjugate gradients on A^T A."""
-    scale, nothing = 1.0 / np.sqrt(X[0].size), np.zeros(len(X))
+    nothing = np.zeros(len(X))
     S, residual = np.zeros(X.shape[1:]), labels
-    descent = direction = scale * adjoint(X, residual)
+    descent = direction = unit * adjoint(X, residual)
     size = 0.0
     for _ in range(steps):
         error, slope = linalg.norm(residual), linalg.norm(descent)
         if error <= stop:
             break
-        if (
-            slope <= FEASIBLE * size * error
-        ):  # no S has a smaller error; or rounding says so, as it may after many steps
-            descent = direction = scale * adjoint(X, residual)
+        if slope <= FEASIBLE * size * error:  # no S has a smaller error; or rounding says so, as after many steps
+            descent = direction = unit * adjoint(X, residual)
             slope = linalg.norm(descent)
             if slope <= FEASIBLE * size * error:
                 raise_inconsistent()
-        image, G = fused(X, -scale * direction, nothing, 1.0)
+        image, G = fused(X, -unit * direction, nothing, 1.0)
         size = max(size, linalg.norm(image) / linalg.norm(direction))  # of A
         step = (slope / linalg.norm(image)) ** 2
         S = S + step * direction
         residual = residual - step * image
-        descent = descent - step * scale * G
+        descent = descent - step * unit * G
         direction = descent + (linalg.norm(descent) / slope) ** 2 * direction
     return S
 

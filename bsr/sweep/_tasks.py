@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import bsr
 from bsr import estimators
-from bsr.estimators.nuclear_norm import _MEMORY as DIRECT_LIMIT
+from bsr.estimators._splitting import FACTOR_LIMIT, factor_bytes
 from bsr.estimators.posterior import _bytes as posterior_bytes
 from bsr.model import Problem, mse
 from bsr.sensing import forward
@@ -266,12 +266,8 @@ def _descent_memory(n, L, d, r, itemsize, options):
 
 
 def _nuclear_memory(n, L, d, r, itemsize, options):
-    # An orthonormal basis of the data in float64, and a Gram matrix with its factor, if that method may be taken.
-    D, method = L * d, options.get("method")
-    basis = 8 * n * D + 8 * min(n, D) ** 2
-    if method == "primal-dual" or options.get("lam", 0.0) > 0.0 or (method is None and basis > DIRECT_LIMIT):
-        return 0
-    return basis + 8 * min(n, D) ** 2
+    method, factors = options.get("method"), factor_bytes(n, L, d, options.get("lam", 0.0))
+    return 0 if method == "primal-dual" or (method is None and factors > FACTOR_LIMIT) else factors
 
 
 def _ridge_memory(n, L, d, r, itemsize, options):
