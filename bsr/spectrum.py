@@ -20,7 +20,8 @@ class Quadrature(NamedTuple):
     x : ndarray, shape (nodes,)
         Positive singular values.
     weight : ndarray, shape (nodes,)
-        ``sum(weight * f(x))`` is the average of f over the min(d, L) singular values; the weights sum to 1.
+        ``sum(weight * f(x))`` is the average of f over the min(d, L) singular values, for f smooth between the breaks;
+        the weights sum to 1.
     hilbert : ndarray, shape (nodes,)
         Real part of the Stieltjes transform G of the symmetrised law at x.
     density : ndarray, shape (nodes,)
@@ -206,6 +207,11 @@ def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
     b, rho, noise = check_law(beta, rho, noise)
     tol = check_number("tol", tol, "positive")
     y_breaks = math.sqrt(b) * check_real("breaks", breaks, "non-negative").reshape(-1) ** 2
+    if b == 1.0:
+        # The spectrum reaches 0, where the rule without breaks is exact for even functions of x alone.
+        y = np.empty(4)
+        _law.edges_into(b, rho, noise, y)
+        y_breaks = np.append(y_breaks, 0.5 * y[1])
     nodes = np.empty((_law.most_nodes(y_breaks), 4))
     count, converged = _law.nodes_into(y_breaks, tol, b, rho, noise, nodes)
     if not converged:

@@ -18,8 +18,11 @@ def test_mmse_against_40_digit_arithmetic():
     *point, expected = (np.array([float(row[key]) for row in TABLE]) for key in keys)
     assert len(TABLE) >= 60
     found = bayes.mmse(*point)
-    assert abs(found - expected).max() <= 1e-9
-    assert abs(found / expected - 1).max() <= 1e-6
+    assert abs(found - expected).max() <= 1e-14  # 2e-15 measured
+    # Next to strong recovery, where the error vanishes, alpha's own rounding is amplified: 1e-9 measured, 1e-6 from it.
+    assert abs(found / expected - 1).max() <= 1e-8
+    well = expected > 1e-4
+    assert abs(found / expected - 1)[well].max() <= 1e-11
 
 
 def test_mmse_against_the_oracle_run_now():

@@ -1,5 +1,6 @@
 """The free entropy: its maximum, its derivative by the I-MMSE relation, the published curves; and fixed points."""
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -9,24 +10,19 @@ from scipy.integrate import quad
 from bsr import _law, denoising
 from bsr.theory import bayes
 
-RNG = np.random.default_rng(0)
-POINTS = [
-    (alpha, beta, rho, delta)
-    for alpha, beta, rho, delta in zip(
-        RNG.uniform(0.05, 1.2, 32),
-        10 ** RNG.uniform(-1.5, 1.5, 32),
-        10 ** RNG.uniform(-1.5, 1, 32),
-        np.where(np.arange(32) % 3, 10 ** RNG.uniform(-3, 0.5, 32), 0.0),
-        strict=True,
-    )
-    if bayes.mmse(alpha, beta, rho, delta) > 1e-6
-]
-POINTS += [(0.74, 1.0, 0.5, 0.0), (0.3, 1.0, 0.2, 0.0), (0.5, 1.0, 1.0, 0.0)]
+
+@cache
+def points():
+    rng = np.random.default_rng(0)
+    alpha, beta, rho = rng.uniform(0.05, 1.2, 32), 10 ** rng.uniform(-1.5, 1.5, 32), 10 ** rng.uniform(-1.5, 1, 32)
+    delta = np.where(np.arange(32) % 3, 10 ** rng.uniform(-3, 0.5, 32), 0.0)
+    found = np.array([alpha, beta, rho, delta]).T[bayes.mmse(alpha, beta, rho, delta) > 1e-6]
+    return [*map(tuple, found.tolist()), (0.74, 1.0, 0.5, 0.0), (0.3, 1.0, 0.2, 0.0), (0.5, 1.0, 1.0, 0.0)]
 
 
 def test_is_maximal_at_the_bayes_optimal_overlap():
-    assert len(POINTS) >= 20
-    for point in POINTS:
+    assert len(points()) >= 20
+    for point in points():
         q = 1 - bayes.mmse(*point)
         # Four-point derivative times 1 - q, with an error of fourth order in the step.
         steps = (1 - q) * 1e-3 * np.array([-2, -1, 1, 2])
@@ -56,7 +52,7 @@ def information(q_hat, beta, rho):
 @pytest.mark.parametrize(
     ("alpha", "beta", "rho", "delta"),
     [
-        *POINTS[:12],
+        *points()[:12],
         (0.02, 1000.0, 0.2, 0.1),
         (0.3, 1.0, 0.002, 0.0),
         (0.001, 0.001, 0.002, 0.1),
@@ -109,7 +105,7 @@ def test_published_curve_to_its_own_accuracy():
 
 
 def test_one_fixed_point_where_the_curve_is_monotone():
-    for point in POINTS:
+    for point in points():
         found = bayes.fixed_points(*point)
         assert found.q[0] == pytest.approx(1 - bayes.mmse(*point), abs=1e-10)
         assert found.stable[0]

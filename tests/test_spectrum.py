@@ -1,8 +1,11 @@
 """The law of the noisy teacher's singular values: mass, moments, symmetry, edges, the published quartic, matrices."""
 
+import math
+
 import numpy as np
 import oracle
 import pytest
+from scipy.integrate import quad
 
 from bsr import spectrum
 from bsr._uniformisation import p_of_kappa, y_of_kappa
@@ -152,3 +155,30 @@ def test_kinks_are_integrated_exactly():
 def test_bad_input_is_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         spectrum.edges(**kwargs)
+
+
+def test_a_break_next_to_an_edge_is_no_trouble():
+    for beta, rho, noise in [(1.0, 0.2, 0.5), (2.0, 0.3, 0.1), (1.0, 2.0, 1.0), (5.0, 0.05, 3.0)]:
+        plain = spectrum.quadrature(beta, rho, noise)
+        for edge in spectrum.edges(beta, rho, noise):
+            for distance in 10.0 ** np.arange(-16, -1):
+                for near in (edge * (1 - distance), edge * (1 + distance)):
+                    law = spectrum.quadrature(beta, rho, noise, breaks=[near])  # a warning would be an error
+                    assert law.weight.sum() == pytest.approx(1.0, abs=1e-10)
+                    assert law.weight @ law.x == pytest.approx(plain.weight @ plain.x, rel=1e-9)
+
+
+@pytest.mark.parametrize(("beta", "rho", "noise"), [(1.0, 0.2, 0.5), (1.0, 2.0, 1.0), (2.0, 0.3, 0.1)])
+@pytest.mark.parametrize("f", [np.ones_like, np.array, np.exp, lambda x: np.log1p(x)], ids=["1", "x", "exp", "log"])
+def test_averages_of_functions_that_are_not_even(beta, rho, noise, f):
+    expected = 0.0
+    for lo, hi in spectrum.edges(beta, rho, noise).reshape(-1, 2):
+        middle, half = 0.5 * (lo + hi), 0.5 * (hi - lo)
+
+        def integrand(t, middle=middle, half=half):  # square roots at the ends become sines
+            x = middle - half * math.cos(t)
+            return f(x) * 2 * spectrum.density(x, beta, rho, noise) * half * math.sin(t)
+
+        expected += quad(integrand, 0.0, math.pi, epsabs=1e-11)[0]
+    law = spectrum.quadrature(beta, rho, noise)
+    assert law.weight @ f(law.x) == pytest.approx(expected, abs=1e-9)

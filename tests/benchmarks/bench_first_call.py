@@ -1,0 +1,58 @@
+"""The first call of each wing on a cold cache: seconds, and what numba compiles.
+
+    python tests/benchmarks/bench_first_call.py [CHECKOUT ...]
+
+Each call runs in a fresh process with an empty cache folder, then once more with a full one. Other checkouts of the
+package may be named, to compare two versions in one run: the current one comes first.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CALLS = {
+    "bayes.mmse": "bsr.theory.bayes.mmse(0.4, 1.0, 0.2)",
+    "bayes.free_entropy": "bsr.theory.bayes.free_entropy(0.3, 0.4, 1.0, 0.2)",
+    "nuclear_norm.mse": "bsr.theory.nuclear_norm.mse(0.4, 1.0, 0.2, 0.1, lam=None)",
+    "gamp_rie": "bsr.estimators.gamp_rie(data.X, data.y, 4, 0.1)",
+    "nuclear_norm": "bsr.estimators.nuclear_norm(data.X, data.y, 1.0)",
+}
+SCRIPT = """
+import sys, time
+import numba.core.event as event
+count = []
+class Count(event.Listener):
+    def on_start(self, e): count.append(e)
+    def on_end(self, e): pass
+event.register("numba:compile", Count())
+start = time.perf_counter()
+import bsr
+imported = time.perf_counter()
+data = bsr.Problem(0.8, 1.0, 0.2, 0.1).sample(20) if "data" in {call!r} else None
+begin = time.perf_counter()
+{call}
+print(imported - start, time.perf_counter() - begin, len(count))
+"""
+
+
+def measure(checkout, call, cache):
+    environment = os.environ | {"NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(checkout), "BSR_COMPILE_NOTICE": "0"}
+    script = SCRIPT.format(call=call)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True
+    )
+    return map(float, done.stdout.split()) if done.returncode == 0 else [float("nan")] * 3
+
+
+if __name__ == "__main__":
+    checkouts = [Path(__file__).parents[2], *map(Path, sys.argv[1:])]
+    print(f"{'call':20} {'checkout':>10} {'import s':>9} {'cold s':>8} {'compiled':>9} {'warm s':>8}")
+    for name, call in CALLS.items():
+        for k, checkout in enumerate(checkouts):
+            with tempfile.TemporaryDirectory() as cache:
+                imported, cold, compiled = measure(checkout, call, cache)
+                _, warm, _ = measure(checkout, call, cache)
+            label = "this one" if k == 0 else f"other {k}"
+            print(f"{name:20} {label:>10} {imported:9.2f} {cold:8.2f} {compiled:9.0f} {warm:8.3f}", flush=True)
