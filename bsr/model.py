@@ -103,9 +103,9 @@ class Problem:
         return Data(X=X, y=y, S=S, U=U, V=V, problem=rounded)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Data:
-    """One sample of a problem.
+    """One sample of a problem. Equal to itself alone, and shown in one line.
 
     Attributes
     ----------
@@ -129,6 +129,10 @@ class Data:
     U: np.ndarray
     V: np.ndarray
     problem: Problem
+
+    def __repr__(self):
+        n, L, d = self.X.shape
+        return f"Data(n={n}, L={L}, d={d}, r={self.U.shape[1]}, X {self.X.dtype}, problem={self.problem})"
 
 
 def mse(S_hat, S):

@@ -1,7 +1,14 @@
-"""The public interface as a whole: how every function takes numbers and arrays, and what it says of bad ones."""
+"""The public interface as a whole: how every function takes numbers and arrays, and that it checks them.
 
+Here one bad value for each argument; all kinds of bad values are in test_checks.
+"""
+
+import json
+import pickle
 import warnings
+from dataclasses import fields
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,8 +39,18 @@ ELEMENTWISE = {
     spectrum.hilbert: {"x": 1.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
 }
 
+
+def draw():
+    """A sample of the model, by NumPy alone: nothing is compiled when tests are collected."""
+    rng = np.random.default_rng(0)
+    U, V, X = rng.standard_normal((12, 2)), rng.standard_normal((8, 2)), rng.standard_normal((77, 12, 8))
+    S, X = U @ V.T / np.sqrt(2), np.round(X.astype(np.float32), 1)
+    y = np.einsum("mij,ij->m", X, S) / np.sqrt(96) + np.sqrt(0.1) * rng.standard_normal(77)
+    return SimpleNamespace(X=X, y=y, S=S, U=U, V=V)
+
+
 # Functions that take single numbers.
-DATA = bsr.Problem(alpha=0.8, beta=1.5, rho=0.25, delta=0.1).sample(8, rng=0)
+DATA = draw()
 SAMPLES = {"X": DATA.X, "y": DATA.y}
 SINGLE = {
     bayes.state_evolution: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5, "q0": 0.0, "iterations": 3},
@@ -42,9 +59,10 @@ SINGLE = {
     spectrum.quadrature: {"beta": 2.0, "rho": 0.25, "noise": 0.5, "tol": 1e-9},
     denoising.rie: {"Y": DATA.S, "rho": 0.25, "noise": 0.5},
     bsr.Problem: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5},
-    estimators.gamp_rie: SAMPLES | {"rank": 2, "delta": 0.1, "tol": 0.1, "damping": 0.0, "iterations": 50, "rng": 0},
+    estimators.gamp_rie: SAMPLES
+    | {"rank": 2, "delta": 0.1, "signal": 1.0, "tol": 0.1, "damping": 0.0, "iterations": 50, "rng": 0},
     estimators.posterior: SAMPLES
-    | {"rank": 2, "delta": 0.1, "sweeps": 20, "burn_in": 5, "thin": 1, "min_effective": 0.0, "memory_limit": 1e9},
+    | {"rank": 2, "delta": 0.5, "sweeps": 20, "burn_in": 5, "thin": 1, "min_effective": 0.0, "memory_limit": 1e9},
     estimators.ridge: SAMPLES | {"lam": 0.1},
     estimators.nuclear_norm: SAMPLES | {"lam": 0.1, "tol": 1e-3, "iterations": 500},
     estimators.gradient_descent: SAMPLES
@@ -52,8 +70,7 @@ SINGLE = {
     | {"tol": 0.0, "switch": 1e-8, "limit": 1e6, "land_below": 1e-4, "rng": 0},
 }
 
-NOT_REAL = ["0.5", b"1", 0.5j, [0.5j], np.array(0.5j), {}, object(), [[1.0], [1.0, 2.0]]]
-BAD = [*NOT_REAL, np.nan, -np.inf, -1.5, 10**400]
+MASKED = np.ma.masked_array([0.5, 999.0], mask=[False, True])
 
 
 def arguments(functions, leave_out=()):
@@ -110,22 +127,15 @@ class TestElementwise:
         with pytest.raises(ValueError, match=shapes):
             function(**columns | {name: np.full(3, good[name])})
 
-    @pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
-    def test_bad_values_are_named(self, function, good, name, bad):
-        if name == "x" and bad == -1.5 and function is not denoising.shrink:
-            return
+    def test_bad_values_are_named(self, function, good, name):
         with pytest.raises(ValueError, match=f"^{name} must be"):
-            function(**good | {name: bad})
-        if not np.ndim(np.asarray(bad, dtype=object)):
-            with pytest.raises(ValueError, match=f"^{name} must be"):
-                function(**good | {name: [good[name], bad]})
+            function(**good | {name: [good[name], np.nan]})
 
 
 @pytest.mark.parametrize(("function", "good", "name"), arguments(SINGLE, leave_out=("X", "y", "Y", "rng")))
-@pytest.mark.parametrize("bad", [*BAD, [0.5, 0.5, 0.5], None], ids=lambda bad: repr(bad)[:20])
-def test_what_is_no_single_number_is_named(function, good, name, bad):
+def test_what_is_no_single_number_is_named(function, good, name):
     with pytest.raises(ValueError, match=rf"\b{name}\b"):
-        function(**good | {name: bad})
+        function(**good | {name: [0.5, 0.5, 0.5]})
 
 
 # Data
@@ -137,26 +147,70 @@ ESTIMATORS = {function: good for function, good in SINGLE.items() if function.__
 @pytest.mark.parametrize(("function", "good"), [pytest.param(f, good, id=f.__name__) for f, good in ESTIMATORS.items()])
 class TestData:
     def test_any_real_type_gives_the_same(self, function, good):
-        X = np.ascontiguousarray(np.round(DATA.X))  # exact in all of them
+        X = np.round(DATA.X)  # exact in all of them
         expected = function(**good | {"X": X.astype(np.float64)}).S
         for same in (X, X.astype(int), X.astype(np.float16), X.astype(">f4"), X.astype(np.longdouble), X.tolist()):
             np.testing.assert_allclose(function(**good | {"X": same}).S, expected, rtol=1e-3, atol=1e-3)
-        read_only = X.copy()
-        read_only.flags.writeable = False
-        function(**good | {"X": read_only})
-        y = np.round(4 * DATA.y)
+        y = np.round(DATA.y)
         expected = function(**good | {"y": y}).S
         for same in (y.tolist(), y.astype(np.float32), y.astype(int), np.repeat(y, 2)[::2]):
             np.testing.assert_array_equal(function(**good | {"y": same}).S, expected)
 
-    @pytest.mark.parametrize(
-        "bad", [*NOT_REAL, None, 1.0, DATA.X[0], DATA.X[:0], DATA.X[:, :0], DATA.X[:-1], 1j * DATA.X]
-    )
+    def test_the_memory_of_tokens_does_not_matter(self, function, good, tmp_path):
+        X = DATA.X
+        expected = function(**good).S
+        read_only, doubled = X.copy(), np.repeat(np.repeat(X, 2, axis=0), 2, axis=2)
+        read_only.flags.writeable = False
+        np.save(tmp_path / "X.npy", X)
+        for same in (
+            read_only,
+            np.load(tmp_path / "X.npy", mmap_mode="r"),
+            np.asfortranarray(X),
+            X.transpose(0, 2, 1).copy().transpose(0, 2, 1),
+            doubled[::2, :, ::2],
+            np.frombuffer(b"x" + X.tobytes(), X.dtype, offset=1).reshape(X.shape),
+        ):
+            np.testing.assert_array_equal(function(**good | {"X": same}).S, expected)
+
+    def test_the_result_can_be_stored_compared_and_shown(self, function, good):
+        result = function(**good)
+        copy = pickle.loads(pickle.dumps(result))
+        np.testing.assert_array_equal(copy.S, result.S)
+        assert result == result
+        assert result != copy
+        assert len({result, copy, result}) == 2
+        assert "\n" not in repr(result)
+        assert len(repr(result)) < 250
+        assert repr(result).startswith(f"{type(result).__name__}(S=<")
+        values = {field.name: getattr(result, field.name) for field in fields(result)}
+        assert type(values["converged"]) is bool
+        assert type(values["iterations"]) is int
+        numbers = {name: v for name, v in values.items() if not isinstance(v, np.ndarray) and name != "history"}
+        assert json.loads(json.dumps(numbers)) == numbers
+        if "history" in values:
+            assert values["history"] != copy.history
+            assert hash(values["history"]) != hash(copy.history)
+            assert "\n" not in repr(values["history"])
+
+    @pytest.mark.parametrize("bad", [MASKED, None, 1.0, DATA.X[0], DATA.X[:0], DATA.X[:, :0], DATA.X[:-1], 1j * DATA.X])
     def test_bad_tokens_are_named(self, function, good, bad):
         with pytest.raises(ValueError, match=r"^[Xy] must"):
             function(**good | {"X": bad})
 
-    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e100, -1e200])
+    @pytest.mark.parametrize("name", ["X", "y"])
+    def test_masked_samples_are_refused(self, function, good, name):
+        masked = np.ma.masked_array(good[name], mask=np.zeros_like(good[name], dtype=bool))
+        masked[3] = np.ma.masked
+        with pytest.raises(ValueError, match=f"^{name} must be .* masked"):
+            function(**good | {name: masked})
+
+    @pytest.mark.parametrize("bad", [1e-31, 1e-100, 1e31])
+    def test_extreme_scales_are_refused(self, function, good, bad):
+        for name in ("X", "y"):
+            with pytest.raises(ValueError, match=f"^{name} must (be finite and at most|have entries of at least)"):
+                function(**good | {name: bad * np.sign(good[name]).astype(np.float64)})
+
+    @pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e200])
     def test_tokens_and_labels_must_be_finite_and_no_larger_than_powers_allow(self, function, good, bad):
         for name in ("X", "y"):
             value = good[name].astype(np.float64)
@@ -164,9 +218,7 @@ class TestData:
             with pytest.raises(ValueError, match=f"^{name} must be finite"):
                 function(**good | {name: value})
 
-    @pytest.mark.parametrize(
-        "bad", [*NOT_REAL, None, 1.0, DATA.y[:, None], DATA.y[1:], 1j * DATA.y, DATA.y.astype(str)]
-    )
+    @pytest.mark.parametrize("bad", [MASKED, None, DATA.y[:, None], DATA.y[1:], 1j * DATA.y, DATA.y.astype(str)])
     def test_bad_labels_are_named(self, function, good, bad):
         with pytest.raises(ValueError, match=r"^y must"):
             function(**good | {"y": bad})
@@ -197,7 +249,7 @@ def test_a_bad_seed_is_named(function, bad):
 
 
 @pytest.mark.parametrize("function", [estimators.gamp_rie, estimators.gradient_descent])
-@pytest.mark.parametrize("bad", [*NOT_REAL, 1.0, DATA.S.T, 1j * DATA.S, np.nan * DATA.S])
+@pytest.mark.parametrize("bad", [MASKED, 1.0, DATA.S.T, 1j * DATA.S, np.nan * DATA.S])
 def test_a_bad_teacher_is_named(function, bad):
     with pytest.raises(ValueError, match=r"^teacher must"):
         function(**SINGLE[function] | {"teacher": bad})
@@ -212,7 +264,7 @@ def test_a_bad_start_is_named(function, bad):
         function(**SINGLE[function] | {"init": bad})
 
 
-@pytest.mark.parametrize("bad", [*NOT_REAL, 1.0, DATA.y, DATA.X, np.zeros((0, 3)), [[np.nan]], 1j * DATA.S])
+@pytest.mark.parametrize("bad", [MASKED, 1.0, DATA.y, DATA.X, np.zeros((0, 3)), [[np.nan]], 1j * DATA.S])
 def test_a_bad_matrix_is_named(bad):
     with pytest.raises(ValueError, match=r"^Y must be"):
         denoising.rie(bad, 0.2, 0.1)
@@ -221,7 +273,7 @@ def test_a_bad_matrix_is_named(bad):
             denoising.rie(DATA.S, -0.2, noise)
 
 
-@pytest.mark.parametrize("bad", [*NOT_REAL, np.nan, -1.0, np.inf], ids=lambda bad: repr(bad)[:20])
+@pytest.mark.parametrize("bad", [MASKED, "0.5", np.nan, -1.0, np.inf], ids=lambda bad: repr(bad)[:20])
 def test_a_bad_kink_is_named(bad):
     with pytest.raises(ValueError, match=r"^breaks must be"):
         spectrum.quadrature(breaks=bad)
@@ -241,7 +293,7 @@ def test_sizes_that_overflow_are_refused(ratio):
         bsr.Problem(**{"alpha": 0.4, ratio: 1e308}).sizes(100)
 
 
-@pytest.mark.parametrize("value", [1e-300, 1e-200, 1e-100, 1e-30, 1e-16, 1e16, 1e30, 1e100, 1e200, 1e300])
+@pytest.mark.parametrize("value", [1e-300, 1e-100, 1e-16, 1e30, 1e200])
 @pytest.mark.parametrize(("function", "good", "name"), arguments(ELEMENTWISE))
 def test_out_of_reach_of_the_arithmetic_a_number_or_a_warning(function, good, name, value):
     if (name in ("q", "error") and value > 1) or function is nuclear_norm.sample_complexity:

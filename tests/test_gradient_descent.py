@@ -283,22 +283,61 @@ def test_a_landing_out_of_reach_is_undone(monkeypatch, data, factors):
     np.testing.assert_array_equal(tried.S, plain.S)
 
 
-def test_an_interrupted_descent_returns_what_it_has(monkeypatch, data, factors):
-    step, calls = MODULE._step, []
-
+def test_an_interrupt_is_raised(monkeypatch, data, factors):
     def interrupted(teams):
-        calls.append(step(teams))
-        if len(calls) == 30:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(MODULE, "_step", interrupted)
-    with pytest.warns(bsr.ConvergenceWarning, match="interrupted after 30 of 100 steps"):
-        result = gradient_descent(data.X, data.y, 2, init=factors, steps=100, **IN_DOUBLE)
-    monkeypatch.undo()
-    expected = gradient_descent(data.X, data.y, 2, init=factors, steps=30, **IN_DOUBLE)
-    np.testing.assert_array_equal(result.S, expected.S)
-    np.testing.assert_allclose(result.train_error, expected.train_error)
-    assert result.history.step[-1] == result.iterations == 30
+    with pytest.raises(KeyboardInterrupt):
+        gradient_descent(data.X, data.y, 2, init=factors, steps=100, **IN_DOUBLE)
+
+
+def test_a_descent_in_legs_is_the_same_descent(data, factors):
+    whole = gradient_descent(data.X, data.y, 2, init=factors, steps=60, **IN_DOUBLE)
+    leg = gradient_descent(data.X, data.y, 2, init=factors, steps=25, **IN_DOUBLE)
+    rest = gradient_descent(data.X, data.y, 2, init=(leg.U, leg.V), steps=35, **IN_DOUBLE)
+    np.testing.assert_allclose(rest.S, whole.S, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(rest.train_error, whole.train_error, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("X_unit", "y_unit"), [(1, 1e-8), (1, 1e-28), (1, 1e28), (1e-6, 1), (1e-25, 1e6), (1e25, 1e-6)]
+)
+@pytest.mark.parametrize("landing", [False, True])
+def test_the_descent_follows_the_units_of_the_data(data, factors, X_unit, y_unit, landing):
+    """The loss in the new units, started at the same place, with a step of the same length."""
+    unit = y_unit / X_unit
+    options = dict(lr=0.2, tol=1e-8, landing=landing, weight_decay=0.0)
+    for precision, accuracy in ((np.float32, 1e-3), (np.float64, 1e-5)):
+        X = data.X.astype(precision)
+        expected = gradient_descent(X, data.y, 2, init=factors, teacher=data.S, **options)
+        start = tuple(unit**0.5 * factor for factor in factors)
+        options_there = options | {"lr": 0.2 / (X_unit * y_unit)}
+        scaled, teacher = precision(X_unit) * X, unit * data.S
+        assert scaled.dtype == precision
+        result = gradient_descent(scaled, y_unit * data.y, 2, init=start, teacher=teacher, **options_there)
+        assert result.converged
+        assert expected.converged
+        assert result.landed.tolist() == expected.landed.tolist()
+        np.testing.assert_allclose(result.S / unit, expected.S, atol=accuracy)
+        assert np.all(result.train_error <= 1e-8 * y_unit**2 * np.mean(data.y**2))
+        for name, value in vars(expected.history).items():
+            power = {"step": 0, "train_error": y_unit**2}.get(name, unit**2)
+            there = getattr(result.history, name)[:5]
+            np.testing.assert_allclose(there / power if power else there, value[:5], rtol=1e-3)
+
+
+def test_tolerances_are_relative_to_the_labels(data, factors):
+    """Labels in another unit used to end the descent at once, or never."""
+    small = gradient_descent(data.X, 1e-8 * data.y, 2, init=tuple(1e-4 * f for f in factors), lr=0.2 * 1e8, tol=1e-10)
+    assert small.iterations > 100
+    np.testing.assert_allclose(bsr.sensing.forward(data.X, small.S[0]) / 48**0.5, 1e-8 * data.y, rtol=0, atol=1e-12)
+
+
+def test_without_labels_tolerances_are_relative_to_the_start(data, factors):
+    result = gradient_descent(data.X, np.zeros(19), 2, init=factors, lr=0.2, tol=1e-6, steps=20_000)
+    assert result.converged
+    assert np.all(result.train_error <= 1e-6 * result.history.train_error[0].max())
 
 
 def test_progress_is_shown_on_request(data, capsys):

@@ -1,5 +1,6 @@
 """The model: what a problem is, the laws of its samples, what an error means, and how many parameters there are."""
 
+import pickle
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -160,6 +161,16 @@ def test_transposing_the_tokens_inverts_beta():
     n, L, r = data.problem.sizes(6)
     mirrored = bsr.Problem(alpha=data.problem.alpha, beta=6 / L, rho=data.problem.rho)
     assert mirrored.sizes(L) == (n, 6, r)
+
+
+def test_a_sample_is_equal_to_itself_alone_and_shown_in_one_line():
+    data = bsr.Problem(alpha=0.8, beta=1.5, rho=0.25, delta=0.1).sample(8, rng=0)
+    copy = pickle.loads(pickle.dumps(data))
+    np.testing.assert_array_equal(copy.X, data.X)
+    assert data == data
+    assert data != copy
+    assert len({data, copy, data}) == 2
+    assert repr(data) == f"Data(n=77, L=12, d=8, r=2, X float32, problem={data.problem})"
 
 
 # Errors

@@ -1,5 +1,7 @@
 """Gibbs sampling of the posterior: against exact integrals on tiny problems, and against the theory on larger ones."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import integrate, special
@@ -182,6 +184,43 @@ def test_slow_chain_says_so():
     assert np.isfinite(result.S).all()
 
 
+@pytest.mark.parametrize(
+    ("X_unit", "y_unit", "delta"), [(1, 1, 0.01), (1, 10, 0.2), (0.01, 1, 0.2)], ids=["delta", "labels", "tokens"]
+)
+def test_a_misfit_to_delta_says_so(X_unit, y_unit, delta):
+    data = instance(8, 8, 2, 150, 0.2)
+    with pytest.warns(bsr.ConvergenceWarning, match="the training error is .* times delta"):
+        result = posterior(X_unit * data.X, y_unit * data.y, 2, delta, sweeps=150, min_effective=0)
+    assert result.converged is False
+    assert posterior(data.X, data.y, 2, 0.2, sweeps=150, min_effective=0).converged is True
+
+
+def test_a_stuck_chain_is_not_given_in_silence():
+    """Of 30 chains with little noise some never find the teacher, though their samples seem independent."""
+    stuck = []
+    for seed in range(30):
+        data = instance(8, 8, 1, 24, 0.01, seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = posterior(data.X, data.y, 1, 0.01, sweeps=150, burn_in=50, min_effective=0)
+        if result.train_error.mean() > 3 * 0.01:
+            stuck.append(result)
+            assert bsr.mse(result.S, data.S) > 0.5 * np.mean(data.S**2)
+            assert "stuck" in str(caught[0].message)
+            assert not result.converged
+            assert result.effective_sample_size > 15
+    assert 1 <= len(stuck) < 15
+
+
+def test_another_seed_is_another_chain():
+    data = instance(4, 4, 1, 20, 0.2)
+    first, again, other = (
+        posterior(data.X, data.y, 1, 0.2, sweeps=30, burn_in=0, min_effective=0, rng=i) for i in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.samples, again.samples)
+    assert not np.any(first.samples == other.samples)
+
+
 def test_result_is_consistent():
     data = instance(5, 7, 2, 30, 0.2)
     result = posterior(data.X, data.y, 2, 0.2, sweeps=500, burn_in=50, thin=4)
@@ -216,7 +255,7 @@ def test_seed_of_the_data_is_harmless():
     problem, alignment = bsr.Problem(alpha=1 / 16, rho=0.25, delta=1.0), []
     for seed in range(100):
         data = problem.sample(4, seed)
-        chain = posterior(0 * data.X, data.y, 1, 1.0, sweeps=10, burn_in=0, min_effective=0, rng=seed)
+        chain = posterior(0 * data.X, 0 * data.y, 1, 1.0, sweeps=10, burn_in=0, min_effective=0, rng=seed)
         left, _, right = np.linalg.svd(chain.samples[0])
         alignment.append([(left[:, 0] @ factor.ravel()) ** 2 / np.sum(factor**2) for factor in (data.U, data.V)])
         alignment.append([(right[0] @ factor.ravel()) ** 2 / np.sum(factor**2) for factor in (data.U, data.V)])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from scipy import linalg
 
 import bsr
 from bsr.estimators import ridge
@@ -189,6 +190,25 @@ def test_no_information_no_estimate():
     for lam in (0.0, 1.0):
         np.testing.assert_array_equal(ridge(np.zeros_like(X), y, lam).S, 0)
         np.testing.assert_array_equal(ridge(X, np.zeros(5), lam).S, 0)
+
+
+@pytest.mark.parametrize("X_unit", [1e-29, 1e-6, 1e28])
+@pytest.mark.parametrize("y_unit", [1e-28, 1e28])
+@pytest.mark.parametrize("lam", [0.0, 0.3])
+def test_it_follows_the_units_of_the_data(X_unit, y_unit, lam):
+    X, y = instance(9, 4, 3)
+    expected = ridge(X, y, lam).S
+    result = ridge(X_unit * X, y_unit * y, X_unit**2 * lam)
+    np.testing.assert_allclose(result.S * (X_unit / y_unit), expected, rtol=1e-10)
+    assert result.converged is True
+
+
+def test_rounding_that_spoils_the_solution_is_reported(monkeypatch):
+    X, y = instance(9, 4, 3)
+    solve = linalg.cho_solve
+    monkeypatch.setattr(linalg, "cho_solve", lambda *arguments: 1.001 * solve(*arguments))
+    with pytest.warns(bsr.ConvergenceWarning, match="ill-conditioned"):
+        assert ridge(X, y, 0.3).converged is False
 
 
 def test_types_and_memory_order_do_not_matter():

@@ -12,18 +12,17 @@ from bsr._checks import (
     check_range,
     check_samples,
     check_teacher,
-    in_range,
     warn_convergence,
 )
 from bsr._threads import blas_for
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
 from bsr.estimators._result import Result
+from bsr.estimators._scale import root_mean_square, some
 from bsr.sensing import adjoint, fused
 
 __all__ = ["GampRie", "History", "gamp_rie"]
 
-_MEASURED = 300_000  # entries of X that tell its scale: to 0.3 % if they are normal
 _SUSPICIOUS = 1e15  # a sum over samples, in units where tokens and labels are of order 1
 _ROUNDING = 1e-24  # residuals of this power, relative to the labels, are rounding
 # How far, in standard deviations, residuals and the matrix to denoise may exceed what the labels allow. In 12,000 runs
@@ -171,7 +170,7 @@ def gamp_rie(
     teacher = check_teacher(teacher, L, d)
 
     # In units in which tokens and labels have mean square 1; S is then in units of `unit`.
-    size, label = _root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0
+    size, label = root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0
     y, unit = y / label, label / size
     rho, alpha, scale, root = rank / min(d, L), n / (d * L), 1.0 / (size * np.sqrt(d * L)), (d * L) ** 0.25
     S, z, divergence = np.zeros((L, d)), np.zeros(n), 0.0
@@ -220,21 +219,6 @@ def gamp_rie(
     )
 
 
-def _root_mean_square(X):
-    """The scale of the entries of X, from samples at equal distances if X is large."""
-    sample = _some(X, _MEASURED / X[0].size)
-    if not in_range(sample):
-        check_range("X", X)
-        sample = X
-    return np.sqrt(np.mean([np.mean(np.square(x, dtype=np.float64)) for x in sample]))
-
-
-def _some(X, count):
-    """That many samples, at equal distances, or all if there are fewer; at least one."""
-    count = min(max(int(count), 1), len(X))
-    return X[np.arange(count) * len(X) // count]
-
-
 def _mean_within(mean, deviation):
     """Mean of a normal variable of that mean and standard deviation, given that it lies between 0 and 1."""
     if mean > 0.5:
@@ -258,7 +242,7 @@ def _advice(X, iterations, change, tol, damping, excess, converged):
         text = f"GAMP-RIE came to rest after {iterations} iterations where state evolution does not hold; "
     else:
         text = f"GAMP-RIE changed by {change:.1e} > tol={tol} at iteration {iterations}; "
-    sample = _some(X, min(_SAMPLES, _ENTRIES / D))
+    sample = some(X, min(_SAMPLES, _ENTRIES / D))
     directions = _directions(sample.reshape(len(sample), D))
     if directions < D / (1.1 + 8.0 / len(sample)):
         return text + (

@@ -17,11 +17,16 @@ from bsr._checks import (
     warn_convergence,
 )
 from bsr.estimators._landing import land
+from bsr.estimators._result import Result
+from bsr.estimators._scale import root_mean_square
 
 __all__ = ["GradientDescent", "History", "gradient_descent"]
 
+_ORDINARY = 1e-6, 1e6  # sizes of tokens that need no scaling
 
-class History(NamedTuple):
+
+@dataclass(frozen=True, eq=False, repr=False)
+class History(Result):
     """State at the recorded steps; T of them. A replica that has diverged counts infinite and in no mean.
 
     Attributes
@@ -45,8 +50,8 @@ class History(NamedTuple):
     overlap: np.ndarray
 
 
-@dataclass(frozen=True)
-class GradientDescent:
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientDescent(Result):
     """Result of `gradient_descent`.
 
     Attributes
@@ -66,7 +71,7 @@ class GradientDescent:
     landed : ndarray of bool, shape (replicas,)
         Whether the end was reached by a landing instead of by descent.
     converged : bool
-        Whether the training error of every replica is at most `tol`.
+        Whether the training error of every replica is at most `tol` times mean(y^2).
     iterations : int
         Steps done by the replica that took most.
     history : History
@@ -136,19 +141,19 @@ def gradient_descent(
     record : int or array_like of int, default 10
         Recorded steps: this many per factor of 10, or a list. The first and the last are always recorded.
     tol : float, default 1e-12
-        A replica stops when its training error, mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, is at most this. With 0 there is
-        no such aim: all steps are done.
+        A replica stops when its training error, mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, is at most this many times
+        mean(y^2). With 0 there is no such aim: all steps are done.
     switch : float, default 1e-8
-        A replica descends in float32 until its training error is at most this, then in float64 (on a float64 copy of
-        X). 0 stays in float32, infinity descends in float64 from the start.
+        A replica descends in float32 until its training error is at most this many times mean(y^2), then in float64 (on
+        a float64 copy of X). 0 stays in float32, infinity descends in float64 from the start.
     limit : float, default 1e6
         A replica has diverged when its training error is above this many times the larger of its first value and
         mean(y^2). It is taken out; the others do not notice.
     landing : bool, default False
-        At recorded steps, let the replicas whose training error is at most `land_below` jump to the end of their
-        descent: see Notes. Needs tol > 0 and no weight decay.
+        At recorded steps, let the replicas whose training error is at most `land_below` times mean(y^2) jump to the end
+        of their descent: see Notes. Needs tol > 0 and no weight decay.
     land_below : float, default 1e-4
-        Training error at which a landing is tried.
+        Training error, in units of mean(y^2), at which a landing is tried.
     rng : int or numpy.random.Generator, default 0
         Source of the starting points. Replica k starts at the same point whatever the number of replicas.
     teacher : array_like, shape (L, d), optional
@@ -168,11 +173,16 @@ def gradient_descent(
     Warns
     -----
     ConvergenceWarning
-        If a replica diverged, if one did not reach `tol` > 0, or if the descent was interrupted from the keyboard: the
-        result is then the state so far.
+        If a replica diverged, or if one did not reach `tol` > 0.
 
     Notes
     -----
+    Units. Labels c y, with starting factors sqrt(c) U and sqrt(c) V, give c times the same estimates if lr is divided
+    and weight_decay multiplied by c; so do tokens X / c, with lr c and weight_decay / c.
+
+    Interruption. Ctrl-C raises KeyboardInterrupt, and the state is lost. To keep what a long descent has reached, call
+    it in legs, with fewer steps and ``init=(result.U, result.V)``.
+
     Step size. The curvature of the loss grows with n / (dL), and at the prior with the square of the largest singular
     value of U and V. Where it exceeds 2 / lr, descent does not follow the gradient flow: it bounces until it finds a
     flatter place, and may never come to rest. The end point then depends on lr (book, chapter 13).
@@ -207,76 +217,78 @@ def gradient_descent(
     parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
     landing = landing and n < parameters
 
+    # Labels are in units of their root mean square, and so are tokens if single precision might not hold their squares.
     # With U and V in units of (rank dL)^(1/4), the predictions are <X, U V^T> and the step is lr / (2 sqrt(rank dL)).
-    unit = (rank * d * L) ** 0.25
-    U, V = U / unit, V / unit
-    rate, keep = lr / (2.0 * unit**2), 1.0 - lr * weight_decay
-    data = {X.dtype.type: np.ascontiguousarray(X.reshape(n, L * d))}
+    label, size = np.sqrt(np.mean(y**2)) or 1.0, root_mean_square(X)
+    if size == 0.0 or _ORDINARY[0] < size < _ORDINARY[1]:
+        size = 1.0
+    else:
+        X = X / X.dtype.type(size)
+    scale = label / size  # of S
+    unit = (rank * d * L) ** 0.25 * np.sqrt(scale)
+    U, V, y = U / unit, V / unit, y / label
+    rate, keep = lr * (label * size / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
+    reference = None if teacher is None else teacher / scale
+    data = {X.dtype.type: X.reshape(n, L * d)}
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
     diverged, landed = np.zeros(replicas, dtype=bool), np.zeros(replicas, dtype=bool)
-    history, done, tried, interrupted = [], 0, 0, False
+    history, done, tried = [], 0, 0
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
         teams = _regroup(data, y, level, U, V, rate, keep)
         _residuals(teams, errors)
         roof = limit * np.maximum(errors, np.mean(y**2))
-        try:
-            while True:
-                _residuals(teams, errors)
-                diverged |= ~(errors <= roof)
-                errors[diverged] = np.inf
-                new_level = np.maximum(level, np.where(diverged | (errors <= tol), 2, errors <= switch))
-                near = (new_level < 2) & (errors <= land_below)
-                try_landing = landing and done in recorded and done > tried and near.any()
-                if try_landing or np.any(new_level != level):
-                    _collect(teams, U, V, done)
-                    level = new_level
-                    if try_landing:
-                        tried = done
-                        reached, U[near], V[near] = land(_matrix(data, np.float64), y, U[near], V[near], tol)
-                        landed[near] = reached
-                        level[landed] = np.maximum(level[landed], 1)
-                    teams = _regroup(data, y, level, U, V, rate, keep)
-                    continue
-                last = done == steps or np.all(level == 2)
-                if last or done in recorded:
-                    _collect(teams, U, V, done)
-                    history.append(_observe(done, U, V, errors, diverged, teacher))
-                if last:
-                    break
-                done += 1
-                _step(teams)
-                bar.update()
-        except KeyboardInterrupt:
-            interrupted = True
-            _collect(teams, U, V, done)
+        one = 1.0 if y.any() else errors.max()  # what training errors are measured by
+        while True:
             _residuals(teams, errors)
             diverged |= ~(errors <= roof)
             errors[diverged] = np.inf
-            history.append(_observe(done, U, V, errors, diverged, teacher))
+            new_level = np.maximum(level, np.where(diverged | (errors <= tol * one), 2, errors <= switch * one))
+            near = (new_level < 2) & (errors <= land_below * one)
+            try_landing = landing and done in recorded and done > tried and near.any()
+            if try_landing or np.any(new_level != level):
+                _collect(teams, U, V, done)
+                level = new_level
+                if try_landing:
+                    tried = done
+                    reached, U[near], V[near] = land(_matrix(data, np.float64), y, U[near], V[near], tol * one)
+                    landed[near] = reached
+                    level[landed] = np.maximum(level[landed], 1)
+                teams = _regroup(data, y, level, U, V, rate, keep)
+                continue
+            last = done == steps or np.all(level == 2)
+            if last or done in recorded:
+                _collect(teams, U, V, done)
+                history.append(_observe(done, U, V, errors, diverged, reference))
+            if last:
+                break
+            done += 1
+            _step(teams)
+            bar.update()
 
     U, V = unit * U, unit * V
     U[diverged], V[diverged] = np.nan, np.nan
     S = U @ V.transpose(0, 2, 1) / np.sqrt(rank)
     S_mean = S[~diverged].mean(axis=0) if not diverged.all() else np.full((L, d), np.nan)
-    short = int(np.sum(~diverged & (errors > tol)))
-    if interrupted:
-        warn_convergence(f"gradient descent was interrupted after {done} of {steps} steps")
-    elif diverged.any():
+    short = int(np.sum(~diverged & (errors > tol * one)))
+    if diverged.any():
         warn_convergence(f"{diverged.sum()} of {replicas} replicas diverged: a smaller lr would help")
     elif tol > 0.0 and short:
-        warn_convergence(f"{short} of {replicas} replicas have a training error above tol={tol} after {done} steps")
+        warn_convergence(
+            f"{short} of {replicas} replicas have a training error above tol={tol} times mean(y^2) after {done} steps"
+        )
+    step, train_error, *rest = map(np.array, zip(*history, strict=True))
     return GradientDescent(
         S=S,
         U=U,
         V=V,
         S_mean=S_mean,
-        train_error=errors,
+        train_error=label**2 * errors,
         diverged=diverged,
         landed=landed,
-        converged=tol > 0.0 and bool(np.all(errors <= tol)),
+        converged=tol > 0.0 and bool(np.all(errors <= tol * one)),
         iterations=done,
-        history=History(*map(np.array, zip(*history, strict=True))),
+        history=History(step, label**2 * train_error, *(scale**2 * column for column in rest)),
     )
 
 

@@ -6,15 +6,17 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
-from bsr._checks import check_number, check_samples
+from bsr._checks import check_number, check_samples, warn_convergence
+from bsr.estimators._result import Result
 
 __all__ = ["Ridge", "ridge"]
 
 _RCOND_MIN = 1e-10  # the Gram system has the square of the data's condition number
+_GRADIENT, _ROUNDING = 1e-6, 1e-12  # of the gradient at the solution
 
 
-@dataclass(frozen=True)
-class Ridge:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ridge(Result):
     """Result of `ridge`.
 
     Attributes
@@ -22,13 +24,14 @@ class Ridge:
     S : ndarray, shape (L, d)
         The estimate.
     converged : bool
-        Always true: the solution is direct.
+        Whether the gradient of the objective vanishes at S to 1e-6 of its value at 0: the solution is direct, so only
+        rounding could prevent it.
     iterations : int
         Always 1.
     """
 
     S: np.ndarray
-    converged: bool = True
+    converged: bool
     iterations: int = 1
 
 
@@ -38,7 +41,7 @@ def ridge(X, y, lam):
     Parameters
     ----------
     X : array_like, shape (n, L, d)
-        Token sequences.
+        Token sequences. Copied once, to rows in float64.
     y : array_like, shape (n,)
         Labels.
     lam : float
@@ -53,6 +56,11 @@ def ridge(X, y, lam):
     ValueError
         If shapes do not match, entries are not finite, or `lam` is negative.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If rounding spoiled the solution.
+
     Notes
     -----
     Solves the smaller of the two Gram systems, n x n or dL x dL, in float64. Where its condition number would cost more
@@ -63,7 +71,7 @@ def ridge(X, y, lam):
     X, y = check_samples(X, y)
     lam = check_number("lam", lam, "non-negative")
     n, L, d = X.shape
-    A = X.reshape(n, L * d).astype(np.float64) / np.sqrt(d * L)
+    A = np.divide(X.reshape(n, L * d), np.sqrt(d * L), dtype=np.float64)
     wide = n <= L * d
     gram = A @ A.T if wide else A.T @ A
     gram.flat[:: len(gram) + 1] += lam
@@ -75,4 +83,11 @@ def ridge(X, y, lam):
         kept = sigma > max(A.shape) * np.finfo(np.float64).eps * sigma[0]
         sigma = sigma[kept]
         S = right[kept].T @ (sigma / (sigma**2 + lam) * (left[:, kept].T @ y))
-    return Ridge(S=S.reshape(L, d))
+    pull = A.T @ y
+    gradient = linalg.norm(A.T @ (y - A @ S) - lam * S)
+    converged = bool(gradient <= _GRADIENT * linalg.norm(pull) + _ROUNDING * linalg.norm(A) * linalg.norm(y))
+    if not converged:
+        warn_convergence(
+            f"the gradient is {gradient:.1e} at the solution, {linalg.norm(pull):.1e} at 0: ill-conditioned"
+        )
+    return Ridge(S=S.reshape(L, d), converged=converged)
