@@ -53,7 +53,9 @@ def pool(workers):
     executor = cf.ProcessPoolExecutor(workers, mp_context=_Context(), initializer=start_worker)
     try:
         with without_ctrl_c():
-            started = [executor.submit(os.getpid) for _ in range(workers)]
+            started = [executor.submit(os.getpid)]
+            with _silent():  # the first says that it compiles kernels
+                started += [executor.submit(os.getpid) for _ in range(workers - 1)]
         try:
             cf.wait(started)
             for future in started:
@@ -80,9 +82,22 @@ def without_ctrl_c():
         mask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def _silent():
+    """Processes that are started inside do not say that they compile kernels."""
+    before = os.environ.get("BSR_COMPILE_NOTICE")
+    os.environ["BSR_COMPILE_NOTICE"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["BSR_COMPILE_NOTICE"]
+        else:
+            os.environ["BSR_COMPILE_NOTICE"] = before
+
+
 def start_worker():
     """Prepare a worker: the first thing that it does."""
-    os.environ["BSR_COMPILE_NOTICE"] = "0"  # one line is enough, not one a worker
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
