@@ -1,5 +1,6 @@
 """Passes over the token sequences, in kernels: eight rows at a time, shared between threads or not."""
 
+import numpy as np
 from numba import prange
 
 from bsr._compile import kernel
@@ -87,13 +88,14 @@ def _fused_task(X, s, target, scale, g, out, task, tasks):
 
 
 # Each pass twice, for numba's cache does not tell a function with threads from the same one without. Their sums are
-# the same to the last bit. `out` has a row for each task, to which the task adds.
+# the same to the last bit. `out` has a row for each task, to which the task adds. (The index of a parallel loop is
+# unsigned: uncast, it would have everything below compiled once more.)
 
 
 @kernel(parallel=True)
 def forward_threads(X, s, tasks, out):
     for task in prange(tasks):
-        _forward_task(X, s, out, task, tasks)
+        _forward_task(X, s, out, np.int64(task), tasks)
 
 
 @kernel()
@@ -105,7 +107,7 @@ def forward_alone(X, s, tasks, out):
 @kernel(parallel=True)
 def adjoint_threads(X, g, tasks, out):
     for task in prange(tasks):
-        _adjoint_task(X, g, out, task, tasks)
+        _adjoint_task(X, g, out, np.int64(task), tasks)
 
 
 @kernel()
@@ -117,7 +119,7 @@ def adjoint_alone(X, g, tasks, out):
 @kernel(parallel=True)
 def fused_threads(X, s, target, scale, tasks, g, out):
     for task in prange(tasks):
-        _fused_task(X, s, target, scale, g, out, task, tasks)
+        _fused_task(X, s, target, scale, g, out, np.int64(task), tasks)
 
 
 @kernel()
