@@ -9,6 +9,7 @@ import numpy as np
 from numba import get_num_threads
 
 from bsr import _passes, _threads
+from bsr._checks import as_real
 
 __all__ = ["adjoint", "forward", "fused"]
 
@@ -109,7 +110,7 @@ def fused(X, S, target, scale):
 
 
 def _check_tokens(X):
-    X = np.asarray(X)
+    X = as_real("X", X, keep=(np.asanyarray(X).dtype,))
     if X.dtype not in (np.float32, np.float64):
         raise ValueError(f"X must be of type float32 or float64, got {X.dtype}")
     if X.ndim != 3 or 0 in X.shape:
@@ -124,11 +125,11 @@ def _check_tokens(X):
 
 
 def _check(name, value, shape):
-    value = np.asarray(value)
-    if value.dtype.kind not in "fiub" or value.shape != shape:
-        wanted = f"an array of shape {shape} to match X" if shape else "a single number"
-        raise ValueError(f"{name} must be real and {wanted}, got type {value.dtype} and shape {value.shape}")
-    return np.ascontiguousarray(value, dtype=np.float64).reshape(shape)
+    value = as_real(name, value)
+    if value.shape != shape:
+        wanted = f"have shape {shape} to match X" if shape else "be a single number"
+        raise ValueError(f"{name} must {wanted}, got shape {value.shape}")
+    return np.ascontiguousarray(value).reshape(shape)
 
 
 def _tasks(X):

@@ -77,7 +77,7 @@ def test_a_fork_of_a_process_that_has_passed_over_data_gets_the_same_to_the_last
 
 def test_a_thread_that_was_interrupted_does_not_keep_the_lock():
     X = np.ones((100, 4, 5))
-    with pytest.raises(ValueError, match="S must be"):
+    with pytest.raises(ValueError, match="S must have"):
         bsr.sensing.forward(X, np.ones(3))
     assert not _threads.layer.locked()
     with ThreadPoolExecutor(1) as pool:
