@@ -303,56 +303,49 @@ def test_workers_that_cannot_start_are_an_error_and_no_failed_task(config, tmp_p
     monkeypatch.setattr(_workers, "start_worker", end_at_once)
     main = sys.modules["__main__"]
     with pytest.raises(RuntimeError, match="worker processes end while they start"):
-        sweep.run(config, tmp_path / "out.db", workers=2, progress=False)
+        sweep.run(config, tmp_path / "out.db", workers=1, progress=False)
     assert len(raw(tmp_path / "out.db")) == 0
     assert sys.modules["__main__"] is main
 
 
-def die_once(task, threads=1, *, mark, always):
-    """End the worker: the first time for any task, or each time for one."""
-    if task.index == 0 and task.d == 8 and task.estimator.name == "ridge" and (always or not os.path.exists(mark)):
+def die(task, threads=1, *, mark, always=None):
+    """End the worker: the first time for one task, each time for another."""
+    if task.key == always or (task.estimator.name == "ridge" and task.d == 8 and not os.path.exists(mark)):
         Path(mark).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return _tasks.execute(task, threads)
 
 
-@pytest.mark.parametrize("always", [False, True])
-def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypatch, always):
-    call = functools.partial(die_once, mark=str(tmp_path / "mark"), always=always)
-    monkeypatch.setattr(_run, "execute", call)
+def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypatch):
+    guilty = next(task for task in config.tasks() if task.estimator.name == "nuclear_norm")
+    monkeypatch.setattr(_run, "execute", functools.partial(die, mark=str(tmp_path / "mark"), always=guilty.key))
     path = tmp_path / "died.db"
-    if not always:
-        assert sweep.run(config, path, workers=2, progress=False) == (40, 0, 0, 0)
-        assert_same(path, reference)
-        return
-    with pytest.warns(UserWarning, match="2 tasks failed; the first: ridge at d=8.*worker process died"):
+    with pytest.warns(UserWarning, match="1 tasks failed; the first: nuclear_norm at d=.*worker process died"):
         counts = sweep.run(config, path, workers=2, progress=False)
-    assert counts == (38, 2, 0, 0)  # the guilty, one for each alpha, and nobody else
+    assert (tmp_path / "mark").exists()
+    assert counts == (39, 1, 0, 0)  # the guilty and nobody else
     rows = raw(path)
     failed = rows[rows.status == "failed"]
-    assert set(failed.estimator) == {"ridge"}
+    assert list(failed.key) == [guilty.key]
     assert failed.traceback.str.contains("worker process died").all()
     monkeypatch.undo()
-    assert in_thread(config, path, resume=True) == (40, 0, 0, 38)
+    assert in_thread(config, path, resume=True) == (40, 0, 0, 39)
     assert_same(path, reference)
 
 
 def test_dask_gives_the_same_and_survives_a_worker(config, reference, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(_run, "execute", functools.partial(die, mark=str(tmp_path / "mark")))
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with (
         distributed.LocalCluster(**options, silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
         client.run(sys.path.insert, 0, str(Path(__file__).parent))
-        sweep.run(config, tmp_path / "dask.db", executor=client.get_executor(), workers=2, progress=False)
-        assert_same(tmp_path / "dask.db", reference)
-        call = functools.partial(die_once, mark=str(tmp_path / "mark"), always=False)
-        monkeypatch.setattr(_run, "execute", call)
-        counts = sweep.run(config, tmp_path / "died.db", executor=client.get_executor(), workers=2, progress=False)
+        counts = sweep.run(config, tmp_path / "out.db", executor=client.get_executor(), workers=2, progress=False)
     assert (tmp_path / "mark").exists()
     assert counts == (40, 0, 0, 0)
-    assert_same(tmp_path / "died.db", reference)
+    assert_same(tmp_path / "out.db", reference)
 
 
 def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp_path, monkeypatch):
@@ -766,6 +759,15 @@ def test_bad_configurations_are_named(change, message):
         sweep.Config.parse(CONFIG.replace(*change), name="bad.toml")
 
 
+def test_a_mark_that_an_editor_puts_first_is_no_part_of_the_text(config, tmp_path):
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + CONFIG.replace("\n", "\r\n").encode())
+    assert sweep.Config.read(path) == config
+    path.write_bytes(CONFIG.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"windows\.toml: not a text in UTF-8"):
+        sweep.Config.read(path)
+
+
 def test_a_configuration_is_made_of_tuples():
     problem, estimator = bsr.Problem(0.5, rho=0.5), sweep.Estimator("ridge")
     assert sweep.Config([problem], [np.int64(8), 9], [estimator]).tasks()[0].key
@@ -824,7 +826,7 @@ def test_tables_of_experiments_are_those_of_the_present_configurations(path):
     ],
 )
 def test_the_cheapest_point_of_a_table_comes_out_again(name):
-    """Numbers that a figure of the book shows, made once by an earlier version, perhaps on another machine."""
+    """Numbers that a figure of the book shows, made once by an earlier version, which may have stopped a step later."""
     table = pd.read_csv(ROOT / "experiments" / "results" / f"{name}.csv", comment="#")
     row = table.loc[(table.seconds * table.done).idxmin()]
     point = [row.d, row.n, row.L, row.r, row.delta, row.estimator, row.options]
@@ -836,7 +838,7 @@ def test_the_cheapest_point_of_a_table_comes_out_again(name):
     assert len(metrics) == row.done >= 4
     found = pd.DataFrame(metrics, dtype=float).mean()
     names = {"power", "error", "nuclear_ratio", "norm", "error_averaged"} & set(table)
-    assert found[sorted(names)].to_dict() == pytest.approx(row[sorted(names)].to_dict(), rel=2e-6)
+    assert found[sorted(names)].to_dict() == pytest.approx(row[sorted(names)].to_dict(), rel=1e-4)
 
 
 # The command line
@@ -868,3 +870,24 @@ def test_the_commands(tmp_path, capsys):
         sweep.load(out)[["n", "error", "error_se"]],
         rtol=1e-7,
     )
+
+
+def test_the_command_runs_in_any_thread(tmp_path):
+    source = tmp_path / "c.toml"
+    source.write_text("[sweep]\nd = 6\n[problem]\nalpha = 0.5\n[[estimator]]\nname = 'ridge'\n")
+    command = ["sweep", str(source), "--out", str(tmp_path / "out.db"), "--workers", "1"]
+    with cf.ThreadPoolExecutor(1) as thread:
+        assert thread.submit(cli.main, command).result() == 0
+    assert len(raw(tmp_path / "out.db")) == 1
+
+
+@pytest.mark.parametrize(("missing", "command"), [("pandas", "sweep-table"), ("psutil", "sweep")])
+def test_what_is_not_installed_is_named_with_its_extra(missing, command, reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, missing, None)
+    source = tmp_path / "c.toml"
+    source.write_text(CONFIG)
+    rest = [str(reference)] if command == "sweep-table" else [str(source), "--out", str(tmp_path / "out.db")]
+    assert cli.main([command, *rest]) == 2
+    told = capsys.readouterr().err
+    assert missing in told
+    assert "install bilinear-sequence-regression[sweep]" in told

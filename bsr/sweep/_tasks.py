@@ -30,7 +30,7 @@ __all__ = ["ADAPTERS", "Estimator", "Task", "execute"]
 
 RECOVERED = 0.01  # error below which the teacher counts as recovered, as in the book
 _INTERPRETER = 3e8  # bytes of a worker before it has any data
-_LOCK = threading.Lock()  # some of numba's threading layers end the process if two threads enter kernels at once
+_LOCK = threading.Lock()  # a process has one number of threads, that of the task which it runs
 
 
 def canonical(value):
