@@ -74,7 +74,6 @@ def run(
         tasks that it runs at a time; needed only to keep a large one busy.
     executor : concurrent.futures.Executor, optional
         Where to run instead: a Dask cluster's `client.get_executor()`, an MPI pool, or a thread. It is not shut down.
-        A pool of processes must spawn them: forked ones may end at once.
     threads : int, default 1
         Threads of BLAS and numba for each task.
     progress : bool, default True
