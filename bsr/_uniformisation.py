@@ -256,7 +256,8 @@ def _complex_p(y, b, rho, noise):
         if size <= 1e-8 * u.imag or (size > 0.8 * old_size and size < 1e-6 * abs(u)):
             break
         old_size = size
-    return complex(u.real - 1.0, max(u.imag, 0.0)), kappa
+    p = complex(u.real - 1.0, max(u.imag, 0.0))
+    return p, _kappa_of_p(p, kappa, rho, noise)
 
 
 @kernel()

@@ -77,7 +77,7 @@ def predict(args):
             row["n"] = _whole(alpha * entries, f"n = alpha L d, with --alpha {alpha:g},")
         row["bayes_optimal"] = bayes.mmse(alpha, beta, rho, args.delta)
         row["nuclear_norm_best"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=None)
-        row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta)
+        row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=0.0)
         row["ridge_best"] = ridge.mse(alpha, args.delta)
         row["least_squares"] = ridge.mse(alpha, args.delta, lam=0.0)
         rows.append(row)
@@ -97,7 +97,7 @@ def samples(args):
     for error in args.error:
         alphas = {
             "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
-            "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta),
+            "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=None),
             "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
             "ridge_best": ridge.sample_complexity(error, args.delta),
         }

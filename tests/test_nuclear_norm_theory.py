@@ -93,7 +93,7 @@ def soft_threshold_in_mpmath(law, theta, noise, b):
 )
 def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
     # The noise from the error, the threshold from the second equation; it must give back the error.
-    error, b = nuclear_norm.mse(alpha, beta, rho, delta, lam), max(beta, 1 / beta)
+    error, b = nuclear_norm.mse(alpha, beta, rho, delta, lam=lam), max(beta, 1 / beta)
     noise = (delta + error) / alpha
     law = oracle.support(noise, beta, rho)
     with mpmath.workdps(oracle.WORK_DIGITS):
@@ -113,61 +113,61 @@ def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
 def test_noiseless_error_ends_continuously_at_the_threshold(beta, rho):
     # The curve comes from matrix denoising at vanishing noise, the threshold from a formula without it.
     threshold = nuclear_norm.recovery_threshold(beta, rho)
-    assert nuclear_norm.mse(threshold, beta, rho) == 0.0
-    assert nuclear_norm.mse(1.2 * threshold, beta, rho) == 0.0
-    near = nuclear_norm.mse(threshold * (1 - np.array([1e-2, 1e-3, 1e-4])), beta, rho)
+    assert nuclear_norm.mse(threshold, beta, rho, lam=0.0) == 0.0
+    assert nuclear_norm.mse(1.2 * threshold, beta, rho, lam=0.0) == 0.0
+    near = nuclear_norm.mse(threshold * (1 - np.array([1e-2, 1e-3, 1e-4])), beta, rho, lam=0.0)
     # It vanishes with slope 0, as the square of the distance.
     assert near[:-1] / near[1:] == pytest.approx([100, 100], rel=0.15)
 
 
 def test_noiseless_error_is_worse_than_bayes_and_meets_the_published_simulations():
     alpha = np.array([0.246, 0.482])
-    error = nuclear_norm.mse(alpha, 1.0, 0.2)
+    error = nuclear_norm.mse(alpha, 1.0, 0.2, lam=0.0)
     published, deviation = np.array([0.556479, 0.0504357]), np.array([0.0601073, 0.0102811])  # D = 50, 16 samples
     assert (abs(error - published) < 3 * deviation / np.sqrt(16)).all()
     assert (error > bayes.mmse(alpha, 1.0, 0.2)).all()
 
 
 def test_few_samples_and_no_samples():
-    assert nuclear_norm.mse(1e-4, 1.0, 0.3) == pytest.approx(1, abs=0.02)
+    assert nuclear_norm.mse(1e-4, 1.0, 0.3, lam=0.0) == pytest.approx(1, abs=0.02)
     assert nuclear_norm.mse(0.3, 1.0, 0.3, 0.1, lam=50.0) == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize(("alpha", "beta", "rho", "delta"), [(0.4, 1.0, 0.2, 0.1), (0.8, 2.0, 0.5, 0.3)])
 class TestPenalty:
     def test_vanishing_penalty_is_the_interpolator(self, alpha, beta, rho, delta):
-        limit = nuclear_norm.mse(alpha, beta, rho, delta)
-        gaps = abs(nuclear_norm.mse(alpha, beta, rho, delta, [1e-3, 1e-5, 1e-7]) - limit)
+        limit = nuclear_norm.mse(alpha, beta, rho, delta, lam=0.0)
+        gaps = abs(nuclear_norm.mse(alpha, beta, rho, delta, lam=[1e-3, 1e-5, 1e-7]) - limit)
         assert (np.diff(gaps) < 0).all()
         assert gaps[-1] < 1e-5
 
     def test_best_penalty_is_best(self, alpha, beta, rho, delta):
         lam = nuclear_norm.optimal_lam(alpha, beta, rho, delta)
         best = nuclear_norm.mse(alpha, beta, rho, delta, lam=None)
-        assert nuclear_norm.mse(alpha, beta, rho, delta, lam) == pytest.approx(best, rel=1e-8)
-        others = nuclear_norm.mse(alpha, beta, rho, delta, lam * np.array([0.5, 0.9, 1.1, 2.0]))
+        assert nuclear_norm.mse(alpha, beta, rho, delta, lam=lam) == pytest.approx(best, rel=1e-8)
+        others = nuclear_norm.mse(alpha, beta, rho, delta, lam=lam * np.array([0.5, 0.9, 1.1, 2.0]))
         assert (others > best).all()
         assert bayes.mmse(alpha, beta, rho, delta) < best < ridge.mse(alpha, delta)
 
 
 def test_more_samples_than_entries_without_penalty_is_least_squares():
     alpha = np.array([1.5, 3.0])
-    assert nuclear_norm.mse(alpha, 2.0, 0.3, 0.2) == pytest.approx(0.2 / (alpha - 1))
-    assert nuclear_norm.mse(1.0, 1.0, 0.2, 0.1) == np.inf
+    assert nuclear_norm.mse(alpha, 2.0, 0.3, 0.2, lam=0.0) == pytest.approx(0.2 / (alpha - 1))
+    assert nuclear_norm.mse(1.0, 1.0, 0.2, 0.1, lam=0.0) == np.inf
 
 
 def test_arguments_broadcast_and_order_does_not_matter():
     alpha = np.linspace(0.05, 0.5, 8)
-    table = nuclear_norm.mse(alpha[:, None], [1.0, 2.0, 0.5], 0.3, 0.05, 0.1)
+    table = nuclear_norm.mse(alpha[:, None], [1.0, 2.0, 0.5], 0.3, 0.05, lam=0.1)
     assert table.shape == (8, 3)
     assert table[:, 1] == pytest.approx(table[:, 2], rel=1e-9)
-    assert nuclear_norm.mse(alpha[::-1], 1.0, 0.3, 0.05, 0.1)[::-1] == pytest.approx(table[:, 0], rel=1e-8)
+    assert nuclear_norm.mse(alpha[::-1], 1.0, 0.3, 0.05, lam=0.1)[::-1] == pytest.approx(table[:, 0], rel=1e-8)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: nuclear_norm.mse(0.0), "alpha must be positive"),
+        (lambda: nuclear_norm.mse(0.0, lam=0.0), "alpha must be positive"),
         (lambda: nuclear_norm.mse(0.1, lam=-1.0), "lam must be zero or positive"),
         (lambda: nuclear_norm.optimal_lam(0.1, delta=-1.0), "delta must be zero or positive"),
         (lambda: nuclear_norm.recovery_threshold(0.0), "beta must be positive"),
@@ -183,9 +183,9 @@ def test_bad_input_is_named(call, message):
 def test_the_sample_complexity_inverts_the_error(delta, lam):
     error = np.array([0.5, 0.1, 0.02])
     for beta, rho in ((1.0, 0.2), (3.0, 0.5), (1.0, 2.0)):
-        alpha = nuclear_norm.sample_complexity(error, beta, rho, delta, lam)
-        np.testing.assert_allclose(nuclear_norm.mse(alpha, beta, rho, delta, lam), error, rtol=1e-7)
-        fewer = nuclear_norm.mse(alpha[:, None] * np.array([0.99, 0.7, 0.3]), beta, rho, delta, lam)
+        alpha = nuclear_norm.sample_complexity(error, beta, rho, delta, lam=lam)
+        np.testing.assert_allclose(nuclear_norm.mse(alpha, beta, rho, delta, lam=lam), error, rtol=1e-7)
+        fewer = nuclear_norm.mse(alpha[:, None] * np.array([0.99, 0.7, 0.3]), beta, rho, delta, lam=lam)
         assert np.all(fewer > error[:, None])  # the smallest of its kind
         assert np.all(alpha >= bayes.sample_complexity(error, beta, rho, delta))
 
@@ -198,4 +198,4 @@ def test_other_penalties_have_no_sample_complexity():
     with pytest.raises(ValueError, match=r"lam must be None \(the best\) or 0.0"):
         nuclear_norm.sample_complexity(0.1, lam=0.3)
     with pytest.raises(ValueError, match="error must be strictly between 0 and 1"):
-        nuclear_norm.sample_complexity([0.1, 1.0])
+        nuclear_norm.sample_complexity([0.1, 1.0], lam=None)

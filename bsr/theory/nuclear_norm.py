@@ -16,140 +16,46 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 
 from bsr._checks import check_broadcast, warn_convergence
-from bsr._compile import kernel
-from bsr._law import nodes as _nodes
-from bsr._uniformisation import bulk_edges, critical_points
+from bsr._compile import in_chunks
 from bsr.spectrum import aspect_ratio
+from bsr.theory._nuclear_norm import alpha_at_error, curve
+from bsr.theory.limits import strong_recovery
 
 __all__ = ["mse", "optimal_lam", "recovery_threshold", "sample_complexity"]
 
-_TOL = 1e-11
+_ALPHA_TOL = 1e-9  # of where an error is least: the error is then within its square
 
 
-@kernel()
-def _soft_threshold(theta, noise, b, rho):
-    """mse, divergence, the slope of the mse in theta, and whether the quadrature converged."""
-    nodes, converged = _nodes(np.array([math.sqrt(b) * theta * theta]), _TOL, b, rho, noise)
-    residual, divergence, slope = 0.0, 0.0, 0.0
-    for i in range(nodes.shape[0]):
-        y, weight, real, _ = nodes[i]
-        x = math.sqrt(y / math.sqrt(b))
-        weighted = weight * (b + 1.0 + 2.0 * real) / (b * x)
-        if x > theta:
-            residual += weight * theta * theta
-            divergence += weighted * (x - theta)
-            slope += 2.0 * (weight * theta / math.sqrt(b) - noise * weighted)
-        else:
-            residual += weight * x * x
-    return residual / math.sqrt(b) - noise + 2.0 * noise * divergence, divergence, slope, converged
+def _recovered(alpha, b, rho, exact):
+    """Where, of the points that are `exact` (no noise, no penalty to be paid), the teacher is recovered."""
+    known = exact & (alpha >= 1.0)
+    open_ = exact & (alpha > strong_recovery(b, rho)) & ~known
+    if open_.any():
+        problems, which = np.unique(np.stack([b[open_], rho[open_]]), axis=1, return_inverse=True)
+        known[open_] = alpha[open_] >= _recovery_threshold(*problems)[which.ravel()]
+    return known
 
 
-@kernel()
-def _condition(theta, top, alpha, lam, best, noise, b, rho):
-    """What vanishes at the threshold that belongs to the noise, rising through 0; the mse and the divergence."""
-    mse, divergence, slope, converged = _soft_threshold(theta, noise, b, rho)
-    if best:
-        value = slope if theta < top else 1.0
-    elif lam == 0.0:
-        value = alpha - divergence
-    else:
-        value = theta * (alpha - divergence) - lam
-    return value, mse, divergence, converged
-
-
-@kernel()
-def _threshold(alpha, lam, best, noise, guess, b, rho):
-    """theta at given noise by a bracketed secant method; its mse and divergence."""
-    top = math.sqrt(bulk_edges(critical_points(b, rho, noise), b, rho, noise)[-1, 1] / math.sqrt(b))
-    lo, hi = 0.0, max(top, lam / alpha) * (1.0 + 1e-9)
-    theta = guess if lo < guess < hi else 0.5 * top
-    theta_old, f_old, mse, divergence, converged = math.nan, math.nan, math.nan, math.nan, True
-    for i in range(100):
-        f, mse, divergence, converged = _condition(theta, top, alpha, lam, best, noise, b, rho)
-        if f > 0.0:
-            hi = theta
-        else:
-            lo = theta
-        slope = (f - f_old) / (theta - theta_old) if i > 0 else 0.0
-        new = theta - f / slope if slope > 0.0 else math.nan
-        # A short step says something only if the secant is a local one.
-        if (abs(theta - theta_old) <= 0.1 * theta and abs(new - theta) <= 1e-12 * hi) or hi - lo <= 1e-14 * hi:
-            return theta, mse, divergence, converged
-        if not lo < new < hi or i % 5 == 4:
-            new = 0.5 * (lo + hi)
-        theta_old, f_old, theta = theta, f, new
-    return theta, mse, divergence, False
-
-
-@kernel()
-def _fixed_point(alpha, lam, best, delta, log_noise, b, rho):
-    """log(noise) where noise = (delta + mse) / alpha, theta chosen for it; theta, mse, divergence, converged."""
-    lo = math.log(delta / alpha) if delta > 0.0 else -60.0
-    hi = math.log((delta + 1.0) / alpha) + 60.0
-    x = log_noise if lo < log_noise < hi else math.log((delta + 1.0) / alpha)
-    x_old, f_old, ratio = math.nan, math.nan, 1.0
-    theta = math.nan
-    for i in range(100):
-        noise = math.exp(x)
-        theta, mse, divergence, converged = _threshold(alpha, lam, best, noise, ratio * theta, b, rho)
-        f = math.log(alpha * noise / (delta + max(mse, 0.0))) if delta + mse > 0.0 else math.inf
-        if f > 0.0:
-            hi = x
-        else:
-            lo = x
-        slope = (f - f_old) / (x - x_old) if i > 0 else 1.0
-        new = x - f / slope if slope > 0.0 else math.nan
-        if (abs(x - x_old) <= 0.1 and abs(new - x) <= 1e-11) or hi - lo <= 1e-12:
-            return x, theta, mse, divergence, converged
-        if i % 5 == 4 or not lo < new < hi:
-            new = 0.5 * (max(lo, x - 6.0) + min(hi, x + 6.0))
-        ratio = math.exp(0.5 * (new - x))  # the threshold scales as the width of the noise
-        x_old, f_old, x = x, f, new
-    return x, theta, mse, divergence, False
-
-
-@kernel()
-def _curve(alpha, b, rho, delta, lam, best, threshold):
-    """Error and penalty at each point."""
-    error, penalty, all_converged = np.empty(alpha.size), np.empty(alpha.size), True
-    log_noise = math.nan
-    for i in range(alpha.size):
-        penalty[i] = lam[i]
-        if not best and lam[i] == 0.0 and (alpha[i] >= 1.0 or (delta[i] == 0.0 and alpha[i] >= threshold[i])):
-            # Least squares, or exact recovery.
-            error[i] = 0.0 if delta[i] == 0.0 else delta[i] / (alpha[i] - 1.0) if alpha[i] > 1.0 else math.inf
-            continue
-        if best and delta[i] == 0.0 and alpha[i] >= threshold[i]:
-            error[i], penalty[i] = 0.0, 0.0
-            continue
-        same = i > 0 and b[i] == b[i - 1] and rho[i] == rho[i - 1] and delta[i] == delta[i - 1]
-        start = log_noise if same else math.nan
-        log_noise, theta, error[i], divergence, done = _fixed_point(
-            alpha[i], lam[i], best, delta[i], start, b[i], rho[i]
-        )
-        if best:
-            penalty[i] = max(theta * (alpha[i] - divergence), 0.0)  # 0 up to rounding without noise, far from low rank
-        all_converged = all_converged and done
-    return error, penalty, all_converged
-
-
-def _evaluate(alpha, beta, rho, delta, lam, best):
+def _evaluate(alpha, beta, rho, delta, lam):
     """Validate, broadcast and run the kernel: error, penalty, in the broadcast shape."""
+    best = lam is None
     alpha, beta, rho, delta, lam = check_broadcast(
         alpha=(alpha, "positive"),
         beta=(beta, "positive"),
         rho=(rho, "positive"),
         delta=(delta, "non-negative"),
-        lam=(lam, "non-negative"),
+        lam=(0.0 if best else lam, "non-negative"),
     )
     flat = [a.flatten() for a in (alpha, aspect_ratio(beta), rho, delta, lam)]
-    error, penalty, converged = _curve(*flat, best, _recovery_threshold(flat[1], flat[2]))
+    recovered = _recovered(*flat[:3], (flat[3] == 0.0) & (flat[4] == 0.0))
+    error, penalty = np.empty(alpha.size), flat[4].copy()
+    converged = in_chunks(curve, [*flat, recovered], [error, penalty], best)
     if not converged:
         warn_convergence("the nuclear-norm error did not converge everywhere")
     return error.reshape(alpha.shape)[()], penalty.reshape(alpha.shape)[()]
 
 
-def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
+def mse(alpha, beta=1.0, rho=1.0, delta=0.0, *, lam):
     """Error of nuclear-norm learning.
 
     Parameters
@@ -160,7 +66,7 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
         Aspect ratio L/d and rank per dimension r/min(d, L), positive.
     delta : array_like, default 0.0
         Variance of the label noise, zero or positive.
-    lam : array_like or None, default 0.0
+    lam : array_like or None
         Penalty, zero or positive: the data are fitted with lambda = lam (dL)^(1/4). Zero is the interpolator of minimal
         nuclear norm (for alpha >= 1 least squares), None the penalty with the least error.
 
@@ -185,7 +91,7 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, lam=0.0):
     Book, chapter 11, :eq:`eq-11-curve` (heuristic: state evolution of message passing with a singular-value soft
     threshold).
     """
-    error, _ = _evaluate(alpha, beta, rho, delta, 0.0 if lam is None else lam, lam is None)
+    error, _ = _evaluate(alpha, beta, rho, delta, lam)
     return error
 
 
@@ -211,34 +117,30 @@ def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
     ----------
     Book, chapter 11, :eq:`eq-11-curve`.
     """
-    _, penalty = _evaluate(alpha, beta, rho, delta, 0.0, True)
+    _, penalty = _evaluate(alpha, beta, rho, delta, None)
     return penalty
 
 
-@partial(np.vectorize, otypes=[float])
-def _sample_complexity(error, beta, rho, delta, lam):
-    def excess(log_alpha):
-        return mse(math.exp(log_alpha), beta, rho, delta, lam) - error
+@partial(np.vectorize, otypes=[float, float])
+def _least_error(b, rho, delta):
+    """Below alpha = 1, where the interpolator's error is least under noise, and that error, if it is below 1.
 
-    if lam == 0.0 and delta > 0.0:  # falls to a minimum, rises to infinity at alpha = 1, falls again
-        grid = np.linspace(min(math.log(0.01 * rho), -6.0), -1e-6, 80)
-        k = int(np.argmin(mse(np.exp(grid), beta, rho, delta, lam)))
-        bounds = grid[max(k - 1, 0)], grid[min(k + 1, grid.size - 1)]
-        lowest = minimize_scalar(excess, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-        if lowest.fun > 0.0:
-            return 1.0 + delta / error
-        high = lowest.x
-    else:
-        high = math.log1p(delta / error)  # of least squares, at least
-        while excess(high) > 0.0:
-            high += 1.0
-    low = high - 1.0
-    while excess(low) < 0.0:
-        low -= 1.0
-    return math.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
+    On its way from 1 at alpha = 0 to infinity at alpha = 1 the error rises, falls and rises. Where it falls below 1 at
+    all, alpha of the minimum is a multiple (8 at least) of that of the maximum, so a golden section cannot get lost
+    beyond the maximum.
+    """
+    point = [np.array([value]) for value in (b, rho, delta, 0.0)]
+
+    def error(alpha):
+        out = np.empty(1)
+        curve(np.array([alpha]), *point, np.array([False]), False, out, np.empty(1))
+        return out[0]
+
+    least = minimize_scalar(error, bounds=(0.0, 1.0), method="bounded", options={"xatol": _ALPHA_TOL})
+    return least.x, least.fun
 
 
-def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
+def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, *, lam):
     """Smallest sample complexity alpha at which the error of nuclear-norm learning is `error`.
 
     Parameters
@@ -247,9 +149,10 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
         Target error per entry, strictly between 0 and 1.
     beta, rho, delta : array_like
         As in `mse`.
-    lam : {None, 0.0}, default None
-        None for the penalty of least error, 0.0 for the interpolator. With noise the interpolator's error rises again
-        towards alpha = 1; what it cannot reach below, least squares reaches at 1 + delta / error.
+    lam : {None, 0.0}
+        None for the penalty of least error, 0.0 for the interpolator. With noise the interpolator's error falls and
+        rises to infinity at alpha = 1: of two alpha with one error this is the smaller. Beyond 1 the interpolator is
+        least squares, and what it does not reach before it reaches there, at 1 + delta / error.
 
     Returns
     -------
@@ -274,7 +177,20 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, lam=None):
     )
     if lam is not None and not (np.ndim(lam) == 0 and lam == 0.0):
         raise ValueError(f"lam must be None (the best) or 0.0 (interpolation), got {lam!r}")
-    return _sample_complexity(error, beta, rho, delta, lam)[()]
+    flat = [a.flatten() for a in (error, aspect_ratio(beta), rho, delta)]
+    out = 1.0 + flat[3] / flat[0]  # of least squares
+    alpha_max, below = np.ones(error.size), np.full(error.size, True)
+    noisy = (flat[3] > 0.0) & (lam is not None)
+    if noisy.any():
+        problems, which = np.unique(np.stack(flat[1:])[:, noisy], axis=1, return_inverse=True)
+        alpha_least, least = _least_error(*problems)
+        alpha_max[noisy], below[noisy] = alpha_least[which.ravel()], least[which.ravel()] < flat[0][noisy]
+    alpha = np.empty(np.count_nonzero(below))
+    inputs = [a[below] for a in (*flat, alpha_max)]
+    if not in_chunks(alpha_at_error, inputs, [alpha], lam is None):
+        warn_convergence("the nuclear-norm sample complexity did not converge everywhere")
+    out[below] = alpha
+    return out.reshape(error.shape)[()]
 
 
 def _incomplete(x, k, gamma):

@@ -29,7 +29,7 @@ def one(job):
     rng = np.random.default_rng([seed, d, *np.round(1000 * np.array(point)).astype(int)])  # all points independent
     data = bsr.Problem(*point).sample(d, rng=rng)
     p = data.problem
-    theory = nuclear_norm.mse(p.alpha, p.beta, p.rho, p.delta, lam)
+    theory = nuclear_norm.mse(p.alpha, p.beta, p.rho, p.delta, lam=lam)
     result = bsr.estimators.nuclear_norm(data.X, data.y, lam * data.S.size**0.25, tol=1e-5)
     if not result.converged:
         raise RuntimeError(f"no convergence for {job}")
@@ -69,7 +69,7 @@ def published(pool, path, sizes, seeds):
     table = table[table["mse_std"] > 1e-6]
     for d, count in zip(sizes, seeds, strict=True):
         rows = table[table["D"] == d]
-        theory = nuclear_norm.mse(rows["alpha"], rows["beta"], rows["rho"])
+        theory = nuclear_norm.mse(rows["alpha"], rows["beta"], rows["rho"], lam=0.0)
         error = rows["mse_std"] / np.sqrt(rows["samples"])
         against_theory = (rows["mse_mean"] - theory) / error
         against_ours = []
