@@ -282,7 +282,7 @@ def test_primal_dual_cannot_diverge(monkeypatch, kind, low):
 
 
 def test_a_step_from_an_eigenvalue_that_is_six_per_cent_low():
-    # 12 Lanczos steps find 94.6 % of the largest eigenvalue here.
+    # Even 12 Lanczos steps find only 94.6 % of the largest eigenvalue here.
     data = bsr.Problem(3.0, 1.0, 0.2, 0.5).sample(8, rng=0, dtype=np.float64)
     result = nuclear_norm(data.X, data.y, 0.0414, method="primal-dual")
     assert result.converged
@@ -423,7 +423,7 @@ def test_largest_eigenvalue_is_close_from_below():
     A = rows(data.X)
     exact = np.linalg.norm(A, 2) ** 2
     assert (
-        0.97 * exact
+        0.9 * exact
         < largest_eigenvalue(data.X, (A.T @ data.y).reshape(data.S.shape), 1 / np.sqrt(450))
         < (1 + 1e-12) * exact
     )
@@ -504,10 +504,11 @@ def test_the_method_is_chosen_by_size(monkeypatch):
 @pytest.mark.parametrize("lam", [0.0, 1e-3])
 def test_where_primal_dual_is_slow_douglas_rachford_goes_on(monkeypatch, lam):
     monkeypatch.setattr(sys.modules["bsr.estimators.nuclear_norm"], "_DIRECT", 0)
+    monkeypatch.setattr(sys.modules["bsr.estimators.nuclear_norm"], "_PATIENCE", 0.2)
     X, y, _ = consistent(np.random.default_rng(22), 30, 8, 9)
     quick = nuclear_norm(X, y, lam, tol=0.9999)
     assert quick.method == "primal-dual"
-    assert quick.iterations <= 0.2 * 30 + 1
+    assert quick.iterations <= 6
     result = nuclear_norm(X, y, lam)
     assert result.method == "douglas-rachford"
     assert result.iterations > 0.2 * 30

@@ -25,40 +25,39 @@ class Anderson:
 
     def __init__(self, size, memory, relaxation):
         self.relaxation = relaxation
-        self._points, self._residuals = np.empty((2, memory, size))
+        self._changes, self._residuals = np.empty((2, memory, size))  # between successive z + relaxation f, and f
+        self._gram = np.empty((memory, memory))  # of the residuals
         self.restart()
 
     def restart(self):
         """Forget all points: the map has changed."""
-        self._count, self._last, self._plain, self._norm = 0, None, None, np.inf
+        self._count, self._last, self._extrapolated, self._norm = 0, None, False, np.inf
 
     def accepts(self, norm):
         """Whether the last point counts, if the norm of its residual is this."""
-        return self._plain is None or norm <= self._norm
+        return not self._extrapolated or norm <= self._norm
 
     def step(self, z, f, norm):
         """The point after z, where the residual is f and has this norm."""
         if not self.accepts(norm):
-            plain = self._plain
+            plain = self._last[0]
             self.restart()
             return plain
-        memory = len(self._points)
-        if self._last is not None:
-            slot = self._count % memory
-            np.subtract(z, self._last[0], out=self._points[slot])
-            np.subtract(f, self._last[1], out=self._residuals[slot])
-            self._count += 1
-        self._last, self._norm = (z, f), norm
+        memory, last = len(self._gram), self._last
         plain = z + self.relaxation * f
+        self._last, self._norm = (plain, f), norm
+        if last is None:
+            return plain
+        slot = self._count % memory
+        self._count += 1
         used = min(self._count, memory)
-        if not used:
-            return plain
-        points, residuals = self._points[:used], self._residuals[:used]
-        gram = residuals @ residuals.T
-        gram.flat[:: used + 1] += _REGULARISATION * np.trace(gram)
+        changes, residuals, gram = self._changes[:used], self._residuals[:used], self._gram[:used, :used]
+        np.subtract(plain, last[0], out=changes[slot])
+        np.subtract(f, last[1], out=residuals[slot])
+        gram[slot] = gram[:, slot] = residuals @ residuals[slot]
         try:
-            weights = np.linalg.solve(gram, residuals @ f)
-        except np.linalg.LinAlgError:  # the steps are all zero
+            weights = np.linalg.solve(gram + _REGULARISATION * np.trace(gram) * np.eye(used), residuals @ f)
+        except np.linalg.LinAlgError:  # the residuals did not change at all
             return plain
-        self._plain = plain
-        return plain - weights @ points - self.relaxation * (weights @ residuals)
+        self._extrapolated = True
+        return plain - weights @ changes

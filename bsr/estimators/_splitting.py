@@ -29,6 +29,7 @@ _COMBINED = 10  # steps that the acceleration remembers
 _RELAXATION = 1.8
 
 _ADAPT = (5, 10, 20, 40, 80, 160, 320)  # iterations that change gamma: finitely many, so convergence is not at stake
+_KEPT = 1.2  # smallest change of gamma for which the acceleration starts anew
 _CHECK = 5
 _FORCED = 200  # an iteration that tries the certificate whatever its chances: it tells if the labels are contradictory
 _SLACK = 0.6  # what residuals add to the gap, in units of the nuclear norm of a matrix of that Frobenius norm
@@ -52,11 +53,13 @@ def iterate(splitting, tol, iterations, report):
                 gate = max(0.9 * tol / gap * guess, 0.1 * gate)  # what would have been small enough, in proportion
         due |= t in _ADAPT
         if due and splitting.accelerated.accepts(norm):
-            splitting.adapt()
-            splitting.accelerated.restart()
             due = False
-        else:
-            splitting.advance(residual, norm)
+            gamma = splitting.better_gamma()
+            if max(gamma / splitting.gamma, splitting.gamma / gamma) > _KEPT:
+                splitting.change(gamma)
+                splitting.accelerated.restart()
+                continue
+        splitting.advance(residual, norm)
 
 
 class DouglasRachford:
@@ -97,10 +100,12 @@ class DouglasRachford:
         residual = self._moved - self.S
         return residual, linalg.norm(residual)
 
-    def adapt(self):
+    def better_gamma(self):
         kept = linalg.norm(np.maximum(self._sigma - self.gamma, 0.0))
         balance = self.gamma * kept / linalg.norm(np.minimum(self._sigma, self.gamma))
-        gamma = np.clip(_BALANCE * balance, 0.1 * self.gamma, 10.0 * self.gamma)
+        return np.clip(_BALANCE * balance, 0.1 * self.gamma, 10.0 * self.gamma)
+
+    def change(self, gamma):
         self.R = self.S + gamma / self.gamma * (self.R - self.S)
         self._set_gamma(gamma)
 
@@ -171,12 +176,13 @@ class PrimalDual:
         square = linalg.norm(change[0]) ** 2 + 2.0 * np.vdot(change[0], change[1]) + self.eta * size**2
         return np.concatenate([part.ravel() for part in change]), np.sqrt(max(square, 0.0))
 
-    def adapt(self):
+    def better_gamma(self):
         kept, cut = np.maximum(self._sigma - self.gamma, 0.0), np.minimum(self._sigma, self.gamma) / self.gamma
         self._theta = self._threshold(kept, cut, 0.1 * self._theta, 10.0 * self._theta)
         gamma, balance = self._share() * self._theta, linalg.norm(kept) / linalg.norm(cut)
-        if balance > 0.0:
-            gamma = np.clip(gamma, _LEAST * balance, _MOST * balance)
+        return np.clip(gamma, _LEAST * balance, _MOST * balance) if balance > 0.0 else gamma
+
+    def change(self, gamma):
         ratio = gamma / self.gamma
         self.S, self.W, self.q, self.gamma = self._S, ratio * self._W, ratio * self._q, gamma
 

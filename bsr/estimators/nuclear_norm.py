@@ -20,9 +20,9 @@ from bsr.sensing import adjoint
 
 __all__ = ["NuclearNorm", "nuclear_norm"]
 
-# Measured by tests/benchmarks/nuclear_norm_steps.py
-_DIRECT = 400  # largest n (1 - sqrt(n/(dL)))^(1/2) at which factors pay at once: their cost over passes saved
-_PATIENCE = 0.2  # iterations, over min(n, dL), after which a primal-dual run has cost as much as factors
+# Measured by tests/benchmarks/nuclear_norm_steps.py, on white tokens
+_DIRECT = 400  # constraints up to which factors pay at once
+_PATIENCE = 0.13  # iterations, over min(n, dL), after which a primal-dual run has cost as much as factors
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,7 +124,9 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     if method is None:
         first = "primal-dual"
         if factor_bytes(*X.shape, lam) <= FACTOR_LIMIT:
-            pays = n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT
+            # Interpolation by passes is slow where n is close to dL, and factors are all there is to it above.
+            hard = lam == 0.0 and (n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT)
+            pays = hard or min(n, D) <= _DIRECT
             first, patience = ("douglas-rachford", iterations) if pays else (first, int(_PATIENCE * min(n, D)))
 
     image = adjoint(X, y) / np.sqrt(D)
