@@ -153,6 +153,24 @@ def test_all_replicas_may_diverge(data):
     assert np.isnan(result.S_mean).all()
 
 
+@pytest.mark.parametrize("start", [0.01, 4.0])
+def test_a_replica_has_diverged_above_the_limit_times_its_first_error_or_the_labels(data, factors, start):
+    """The larger of the two: the first error is 3e-4 mean(y^2) at one start and 600 mean(y^2) at the other."""
+    U, V = (start * factor[0] for factor in factors)
+    if start < 1.0:
+        U, V = data.U + U, data.V + V
+    options = dict(init=(U, V), lr=30.0 if start < 1.0 else 3.0, record=range(20), **IN_DOUBLE)
+    with pytest.warns(bsr.ConvergenceWarning, match="diverged"):
+        errors = gradient_descent(data.X, data.y, 2, steps=6, limit=1e250, **options).history.train_error[:, 0]
+    reference = max(errors[0], np.mean(data.y**2))
+    assert not 0.1 < errors[0] / np.mean(data.y**2) < 10
+    step = np.flatnonzero(errors > 10 * reference)[0]
+    for factor, end in ((0.9, step), (1.1, step + 1)):
+        with pytest.warns(bsr.ConvergenceWarning, match="1 of 1 replicas diverged"):
+            result = gradient_descent(data.X, data.y, 2, steps=6, limit=factor * errors[step] / reference, **options)
+        assert result.iterations == end
+
+
 def test_float32_follows_float64_and_finishes_in_it(data, factors):
     options = dict(init=factors, lr=0.2, tol=1e-15)
     double = gradient_descent(data.X, data.y, 2, switch=np.inf, **options)
@@ -258,6 +276,24 @@ def test_landing_takes_a_short_cut_to_the_end_of_the_descent():
     gap = np.sum((landed.S - walked.S) ** 2, axis=(1, 2))
     assert np.all(gap < 1e-6 * np.sum((start.S - walked.S) ** 2, axis=(1, 2)))
     assert [training_error(data.X, data.y, S) for S in landed.S] == pytest.approx(landed.train_error, abs=1e-17)
+
+
+@pytest.mark.parametrize(("rank", "parameters"), [(2, 2 * (8 + 6 - 2)), (5, 5 * (8 + 6 - 5)), (6, 48), (7, 48)])
+def test_landing_is_for_fewer_samples_than_parameters(monkeypatch, rank, parameters):
+    tried = []
+
+    def nowhere(X, y, U, V, tol):
+        tried.append(len(X))
+        return np.zeros(len(U), dtype=bool), U, V
+
+    monkeypatch.setattr(MODULE, "land", nowhere)
+    rng = np.random.default_rng(0)
+    for n in (parameters - 1, parameters):
+        with pytest.warns(bsr.ConvergenceWarning, match="above tol"):
+            gradient_descent(
+                rng.standard_normal((n, 8, 6)), rng.standard_normal(n), rank, steps=1, landing=True, land_below=1e9
+            )
+    assert tried == [parameters - 1]
 
 
 def test_conjugate_gradients_find_the_smallest_of_all_steps(data, factors):

@@ -70,8 +70,9 @@ def test_dimension_must_be_a_positive_integer(d):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sample_reports_the_problem_it_drew(dtype):
-    data = bsr.Problem(alpha=0.333, beta=1.7, rho=0.21, delta=0.3).sample(11, rng=1, dtype=dtype)
+@pytest.mark.parametrize("beta", [1.7, 0.6])
+def test_sample_reports_the_problem_it_drew(beta, dtype):
+    data = bsr.Problem(alpha=0.333, beta=beta, rho=0.21, delta=0.3).sample(11, rng=1, dtype=dtype)
     (n, L, d), r = data.X.shape, data.U.shape[1]
     assert data.X.dtype == dtype
     assert data.X.flags.c_contiguous
@@ -182,6 +183,12 @@ def test_mse_of_simple_estimates():
     assert bsr.mse(S + 2, S) == 4.0
     np.testing.assert_array_equal(bsr.mse([S, S + 1, S - 3], S), [0, 1, 9])
     assert isinstance(bsr.mse(S.astype(np.float32), S), float)
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 2, 3)])
+def test_mse_refuses_what_is_no_teacher(shape):
+    with pytest.raises(ValueError, match="shape"):
+        bsr.mse(np.zeros(shape), np.zeros(shape))
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (6,), (1, 2, 4)])
