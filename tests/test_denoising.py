@@ -210,6 +210,16 @@ def test_the_map_never_enlarges_is_continuous_and_keeps_the_factor_of_the_outer_
     assert gaps > 20
 
 
+def test_a_point_of_the_map_does_not_depend_on_its_company():
+    # Neighbours that share x and all but one number of their laws, in every combination; they hand on a root.
+    x, beta, rho, noise = (a.ravel() for a in np.meshgrid([0.5, 1.2, 3.0], [1.0, 2.0], [0.2, 0.7], [0.05, 0.1, 0.5]))
+    alone = np.array([denoising.shrink_and_slope(*point) for point in zip(x, beta, rho, noise, strict=True)]).T
+    for order in itertools.permutations((x, beta, rho, noise)):
+        i = np.lexsort(order)
+        together = denoising.shrink_and_slope(x[i], beta[i], rho[i], noise[i])
+        np.testing.assert_allclose(together, alone[:, i], rtol=1e-9)
+
+
 def test_the_factor_on_the_curve():
     # f(x)/x = 1 / (1 + noise |1 - 1/kappa|^2) where y(kappa) is real; kappa by the roots of the quartic.
     for beta, rho, noise in laws(60):

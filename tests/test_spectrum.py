@@ -1,5 +1,6 @@
 """The law of the noisy teacher's singular values: mass, moments, symmetry, edges, the published quartic, matrices."""
 
+import itertools
 import math
 
 import numpy as np
@@ -77,6 +78,15 @@ class TestEachLaw:
             # mu is even: int mu(t) / (x - t) dt = x E 1 / (x^2 - t^2) over the positive values.
             expected = x * np.sum(law.weight / (x**2 - law.x**2))
             assert spectrum.hilbert(x, beta, rho, noise) == pytest.approx(expected, rel=1e-8)
+
+
+def test_a_point_does_not_depend_on_its_company():
+    # Neighbours that share x and all but one number of their laws, in every combination.
+    x, beta, rho, noise = (a.ravel() for a in np.meshgrid([1.2, -0.4], [1.0, 2.0, 0.2], [0.2, 0.7, 3.0], [0.1, 0.5]))
+    alone = np.array([spectrum.stieltjes(*point) for point in zip(x, beta, rho, noise, strict=True)])
+    for order in itertools.permutations((x, beta, rho, noise)):
+        i = np.lexsort(order)
+        np.testing.assert_array_equal(spectrum.stieltjes(x[i], beta[i], rho[i], noise[i]), alone[i])
 
 
 def published_quartic(u, z2, b, rho, noise):
