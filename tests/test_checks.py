@@ -28,6 +28,7 @@ NOT_REAL = {
     "masked": np.ma.masked_array([0.5, 999.0], mask=[False, True]),
     "masked constant": np.ma.masked,
     "list of masked": [np.ma.masked_array([0.5, 999.0], mask=[False, True])],
+    "tuple of masked": (np.ma.masked_array([0.5, 999.0], mask=[False, True]),),
     "deep list of masked": [([np.ma.masked, 0.5],)],
 }
 NOT_IN = {
