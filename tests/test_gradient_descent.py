@@ -319,6 +319,32 @@ def test_a_landing_out_of_reach_is_undone(monkeypatch, data, factors):
     np.testing.assert_array_equal(tried.S, plain.S)
 
 
+def test_reach_is_relative_to_the_norm_of_both_factors(data):
+    X, rng = data.X.reshape(19, 48) / np.sqrt(2 * 48), np.random.default_rng(6)
+    U, V = (factor + 0.01 * rng.standard_normal((3, *factor.shape)) for factor in (data.U, data.V))
+    for balance in (0.5, 2.0):  # the prediction is the same
+        start = balance * U, V / balance
+        landed, *end = land(X, data.y, *start, 1e-16, reach=np.inf)
+        assert landed.all()
+        ways = sum(np.sum((new - old) ** 2, axis=(1, 2)) for new, old in zip(end, start, strict=True))
+        ways = np.sqrt(ways / sum(np.sum(factor**2, axis=(1, 2)) for factor in start))
+        assert 0.001 < ways.min() < ways.max() < 0.1
+        for k, way in enumerate(ways):
+            assert not land(X, data.y, *start, 1e-16, reach=0.9 * way)[0][k]
+            assert land(X, data.y, *start, 1e-16, reach=1.1 * way)[0][k]
+
+
+def test_who_has_landed_stays_while_others_go_on(data):
+    X, rng = data.X.reshape(19, 48) / np.sqrt(2 * 48), np.random.default_rng(6)
+    far = np.array([1e-4, 0.03])[:, None, None]
+    U, V = (factor + far * rng.standard_normal((2, *factor.shape)) for factor in (data.U, data.V))
+    landed, new_U, new_V = land(X, data.y, U, V, 1e-6)
+    assert landed.all()
+    assert not np.allclose(new_U[1], U[1], atol=1e-3)
+    np.testing.assert_array_equal(new_U[0], U[0])
+    np.testing.assert_array_equal(new_V[0], V[0])
+
+
 def test_an_interrupt_is_raised(monkeypatch, data, factors):
     def interrupted(teams):
         raise KeyboardInterrupt
