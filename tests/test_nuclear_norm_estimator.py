@@ -271,6 +271,8 @@ def test_primal_dual_cannot_diverge(monkeypatch, kind, low):
         eta, last, first = splitting.eta, np.inf, 0.0
         for _ in range(300):
             residual, norm = splitting.evaluate()
+            change = np.linalg.norm(splitting._W - splitting.W), np.linalg.norm(splitting._q - splitting.q)
+            assert change[0] <= np.sqrt(splitting.eta) * change[1] * (1 + 1e-9) + 1e-9 * operator(splitting.W)
             if splitting.eta > eta or splitting.accelerated.accepts(norm):
                 assert (
                     norm <= last * (1 + 1e-6) + 1e-12 or splitting.eta > eta
@@ -514,7 +516,17 @@ def test_where_primal_dual_is_slow_douglas_rachford_goes_on(monkeypatch, lam):
     assert result.iterations > 0.2 * 30
     assert certified_gap(X, y, result, lam) == pytest.approx(result.gap, abs=1e-12)
     with pytest.warns(bsr.ConvergenceWarning):
-        assert nuclear_norm(X, y, lam, iterations=6).iterations == 6
+        assert nuclear_norm(X, y, lam, iterations=10).iterations == 10
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_douglas_rachford_starts_where_primal_dual_ends(share):
+    X, exact, noisy = unusual("white", 0.4, 8, 9)
+    lam, y = share * largest_penalty(X, noisy), noisy if share else exact
+    first = _splitting.PrimalDual(X, y, 1 / np.sqrt(72), lam)
+    _splitting.iterate(first, 1e-10, 1000, lambda done, gap: None)
+    second = _splitting.DouglasRachford(X, y, 1 / np.sqrt(72), lam, start=first.state())
+    assert second.evaluate()[1] <= 1e-4 * operator(second.S)
 
 
 @pytest.mark.parametrize(
