@@ -23,7 +23,7 @@ __all__ = ["in_chunks", "kernel", "kernel_files"]
 
 _PACKAGE = Path(__file__).parent
 _PREFIX = "bsr-kernels-"
-_KEPT_FOR = 7 * 86_400.0  # seconds since its last use after which a folder of other sources is removed
+_KEPT_FOR = 86_400.0  # seconds since its last use after which a folder of other sources is removed
 _CHUNK = 64  # points between which Ctrl-C is heard: a few milliseconds each at worst
 
 

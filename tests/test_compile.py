@@ -18,7 +18,8 @@ from bsr import _compile
 
 PACKAGE = Path(bsr.__file__).parent
 FILES = _compile.kernel_files()
-CALL = "import bsr; print(float(bsr.denoising.mmse(0.5, 1.0, 0.2)))"
+CALL = "import bsr; print(float(bsr.spectrum.edges(2.0, 0.3, 0.5)[0]))"
+CONSTANT = "import numpy; from bsr import _law; print(_law.most_nodes(numpy.zeros(1)))"
 
 
 def run(code, folder, **environment):
@@ -44,6 +45,30 @@ def imports(path):
                 yield node.module, alias.name
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_of_kernels_has_nothing_else_and_depends_on_nothing_else(path):
+    names = {".".join(("bsr", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in FILES} | {"bsr._compile"}
+    for module, name in imports(path):
+        assert module in names or f"{module}.{name}" in names
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            assert [ast.unparse(d).split("(")[0] for d in node.decorator_list] == ["kernel"]
+
+
+def test_all_kernels_are_found():
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert path.name == "_compile.py" or not ("njit" in text or "@jit" in text), path
+        assert (path in FILES) == ("@kernel(" in text) or path.name == "_compile.py", path
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_module_imports_what_another_keeps_to_itself(path):
+    for module, name in imports(path):
+        submodule = PACKAGE.joinpath(*module.split(".")[1:], name + ".py")  # a private module is no private name
+        assert not name.startswith("_") or name == "__version__" or submodule.exists(), f"{module}.{name}"
+
+
 def test_an_edit_to_a_kernel_that_others_call_is_seen_and_an_edit_elsewhere_compiles_nothing(copy):
     before, notice = run(CALL, copy)
     assert "compiling" in notice
@@ -61,17 +86,19 @@ def test_an_edit_to_a_kernel_that_others_call_is_seen_and_an_edit_elsewhere_comp
     assert after != before
     assert "compiling" in notice
 
-    constant = copy / "bsr" / "_denoisers.py"  # numba freezes globals
+    many, _ = run(CONSTANT, copy)  # numba freezes globals
+    constant = copy / "bsr" / "_law.py"
     text = constant.read_text(encoding="utf-8")
-    constant.write_text(text.replace("_SMALLEST_NOISE = 1e-30", "_SMALLEST_NOISE = 2.0"), encoding="utf-8")
-    assert run(CALL, copy)[0] != after
+    assert "_DOUBLE_EXPONENTIAL_LEVELS = 32, 4096" in text
+    constant.write_text(text.replace("LEVELS = 32, 4096", "LEVELS = 32, 8192"), encoding="utf-8")
+    assert int(run(CONSTANT, copy)[0]) == 2 * int(many)
 
 
 def test_where_nothing_can_be_written_all_is_compiled_in_memory(copy):
     (copy / "bsr" / "__pycache__").write_text("a file, so not even root can put a folder here")
     (copy / "home" / ".cache").write_text("the same")
     value, notice = run("import sys; sys.dont_write_bytecode = True; " + CALL, copy)
-    assert float(value) == bsr.denoising.mmse(0.5, 1.0, 0.2)
+    assert float(value) == bsr.spectrum.edges(2.0, 0.3, 0.5)[0]
     assert "at each start" in notice
     assert not list(copy.rglob("*.nbi"))
 

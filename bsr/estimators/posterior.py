@@ -78,18 +78,23 @@ def _draw(H, y, delta, rng):
     return u + H.T @ linalg.cho_solve(factor, gap, check_finite=False)
 
 
-def _bytes(n, L, d, rank, kept, itemsize):
+def posterior_bytes(n, L, d, rank, kept, itemsize):
     """Memory beyond X: X in float64 if it is not, the linear map, its Gram matrix, the samples and their deviations."""
     m = max(d, L) * rank
     return 8 * ((n * L * d if itemsize < 8 else 0) + n * m + min(n, m) ** 2 + 2 * kept * L * d)
 
 
 def _check_memory(n, L, d, rank, kept, itemsize, limit):
-    need = _bytes(n, L, d, rank, kept, itemsize)
+    need = posterior_bytes(n, L, d, rank, kept, itemsize)
     if need <= limit:
         return
     fits = next(
-        (k for k in range(d, 0, -1) if _bytes(*(s * k // d for s in (n * k, L, d, rank)), kept, itemsize) <= limit), 0
+        (
+            k
+            for k in range(d, 0, -1)
+            if posterior_bytes(*(s * k // d for s in (n * k, L, d, rank)), kept, itemsize) <= limit
+        ),
+        0,
     )
     raise ValueError(
         f"X must be smaller: n={n}, L={L}, d={d} at rank={rank} with {kept} samples kept needs {need:.1e} bytes, over "

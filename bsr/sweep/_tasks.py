@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 import bsr
 from bsr import estimators
 from bsr.estimators._splitting import FACTOR_LIMIT, factor_bytes
-from bsr.estimators.posterior import _bytes as posterior_bytes
+from bsr.estimators.posterior import posterior_bytes
 from bsr.model import Problem, mse
 from bsr.sensing import forward
 
