@@ -56,6 +56,16 @@ def test_mmse_has_the_right_ends():
             assert slope == pytest.approx(bsr.theory.limits.strong_recovery(beta, rho), rel=1e-4)
 
 
+def test_few_directions_in_large_noise_are_seen_a_little():
+    # Below the transition at rho noise = sqrt(b), where a direction leaves the noise, with t its distance.
+    rho = np.array([1e-4, 1e-6, 1e-8])
+    for b in (1.0, 3.0):
+        for t in (0.1, 0.5):
+            noise = np.sqrt(b) / rho / t
+            gain = noise / (1 + noise) - denoising.mmse(noise, b, rho)
+            assert gain == pytest.approx(b / rho**2 / noise**3 / (1 - t**2), rel=1e-3)
+
+
 @pytest.mark.parametrize("rho", [0.156, 0.9999999, 1.0, 1.0000001, 3.0])
 def test_a_nearly_square_teacher_is_like_a_square_one(rho):
     # Its spectrum nearly reaches 0. The change is of first order in beta - 1.
