@@ -180,6 +180,18 @@ def test_dependent_data(n, dependence, lam):
 
 
 @pytest.mark.parametrize("n", [12, 60])
+def test_a_penalty_that_only_the_small_directions_feel(n):
+    # The condition number of a Gram matrix is that of one large channel over the penalty; the rest is of order lam.
+    X, y = instance(n, 6, 4)
+    X[:, :, 0] *= 1e7
+    expected = linalg.lstsq(np.vstack([flat(X), np.sqrt(0.3) * np.eye(24)]), np.r_[y, np.zeros(24)])[0].reshape(6, 4)
+    found = ridge(X, y, 0.3).S
+    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], rtol=0, atol=1e-7)
+    np.testing.assert_allclose(found[:, 0], expected[:, 0], rtol=0, atol=1e-12)
+    assert np.abs(expected[:, 1:]).max() > 0.1
+
+
+@pytest.mark.parametrize("n", [12, 60])
 def test_a_vanishing_penalty_gives_the_solution_of_minimal_norm(n):
     X, y = instance(n, 6, 4)
     np.testing.assert_allclose(ridge(X, y, 1e-9).S, ridge(X, y, 0.0).S, rtol=0, atol=1e-6)
