@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 
 from bsr import _law, denoising
-from bsr.theory import bayes
+from bsr.theory import bayes, limits
 
 
 @cache
@@ -123,6 +123,18 @@ def test_exact_recovery_attracts_from_strong_recovery_on():
     assert above.stable.tolist() == [True]
 
 
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5)])
+def test_partial_recovery_is_found_up_to_strong_recovery_and_not_there(beta, rho):
+    threshold = limits.strong_recovery(beta, rho)
+    for distance in (1e-3, 1e-5, 1e-7):
+        alpha = threshold * (1 - distance)
+        found = bayes.fixed_points(alpha, beta, rho)
+        assert found.stable.tolist() == [True, False]
+        assert 1 - found.q[0] == pytest.approx(bayes.mmse(alpha, beta, rho), rel=1e-4)
+    at = bayes.fixed_points(threshold, beta, rho)
+    assert (at.q.tolist(), at.stable.tolist()) == ([1.0], [True])
+
+
 def test_the_search_finds_a_second_branch_where_there_is_one(monkeypatch):
     # Not our model: independent entries +-1, whose error is 1 - E tanh(s + sqrt(s) z) at s = 1/noise.
     z, weight = np.polynomial.hermite_e.hermegauss(121)
@@ -145,6 +157,7 @@ def test_the_search_finds_a_second_branch_where_there_is_one(monkeypatch):
     [
         (lambda: bayes.free_entropy(1.0, 0.5), "q must be in"),
         (lambda: bayes.free_entropy(1.5, 0.5, delta=0.1), "q must be in"),
+        (lambda: bayes.free_entropy(1.05, 0.5, delta=0.1), "q must be in"),
         (lambda: bayes.free_entropy(-0.5, 0.5), "q must be zero or positive"),
         (lambda: bayes.fixed_points([0.1, 0.2]), "single numbers"),
         (lambda: bayes.fixed_points(0.1, resolution=1), "resolution must be an integer"),
