@@ -198,8 +198,8 @@ def _measure(task):
     data_rng, rng = task.generators()
     data = task.problem.sample(task.d, data_rng, task.dtype)
     adapter, options = ADAPTERS[task.estimator.name], dict(task.estimator.options)
-    supplied = {"rank": data.U.shape[1], "delta": data.problem.delta, "lam": data.problem.delta, "rng": rng}
-    supplied["teacher"] = data.S
+    delta = data.problem.delta
+    supplied = {"rank": data.U.shape[1], "delta": delta, "signal": 1.0, "lam": delta, "rng": rng, "teacher": data.S}
     wanted = inspect.signature(adapter.function).parameters
     given = {key: supplied[key] for key in (*adapter.supplied, *({"rng", "teacher"} & set(wanted)))}
     if options.get("init") == "nuclear_norm":
@@ -289,7 +289,7 @@ class Adapter(NamedTuple):
 
 
 ADAPTERS = {
-    "gamp_rie": Adapter(estimators.gamp_rie, ("rank", "delta")),
+    "gamp_rie": Adapter(estimators.gamp_rie, ("rank", "delta", "signal")),
     "posterior": Adapter(estimators.posterior, ("rank", "delta"), _posterior_metrics, _posterior_memory),
     "nuclear_norm": Adapter(estimators.nuclear_norm, (), lambda result, data: {"gap": result.gap}, _nuclear_memory),
     "ridge": Adapter(estimators.ridge, ("lam",), memory=_ridge_memory),
