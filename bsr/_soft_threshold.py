@@ -1,7 +1,7 @@
 """Singular-value soft thresholding of the noisy teacher in the limit, in kernels: its error and divergence.
 
 Averages over the singular values above a threshold are contour integrals in kappa, from the kappa of the threshold to
-the right of everything (book, chapter 11): elementary, but for those with odd powers of x.
+the right of everything (book, chapter 11, eq-11-contour): elementary, but for those with odd powers of x.
 """
 
 import math

@@ -6,8 +6,9 @@ import mpmath
 import numpy as np
 import oracle
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
+from bsr import denoising, spectrum
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 
@@ -62,6 +63,11 @@ def test_threshold_of_low_ranks_in_samples_per_parameter():
         assert alpha * b / ((1 + b) * 1e-6) == pytest.approx(2 * (1 + np.sqrt(b) / (1 + b)), rel=0.02)
 
 
+def soft_error(theta, beta, rho, noise):
+    """Error and divergence of soft thresholding by a quadrature over the law, which the theory does without."""
+    return denoising.spectral_error(lambda x: np.maximum(x - theta, 0.0), beta, rho, noise, kinks=(theta,))
+
+
 def soft_threshold_in_mpmath(law, theta, noise, b):
     """Error and divergence of (x - theta)_+, all in the oracle's units: singular values over b^(1/4)."""
     intervals, _, quartic = law
@@ -89,15 +95,20 @@ def soft_threshold_in_mpmath(law, theta, noise, b):
         (0.3, 3.0, 0.5, 0.1, 0.2),
         (0.01, 0.4, 0.2, 0.5, 0.1),
         (2.0, 1.0, 0.2, 0.1, 0.4),
+        (0.3, 300.0, 0.02, 0.05, 0.1),  # the threshold in the gap between two narrow bulks
+        (0.6, 1.0001, 1.5, 0.1, 0.3),  # almost a hard edge
     ],
 )
 def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
     # The noise from the error, the threshold from the second equation; it must give back the error.
     error, b = nuclear_norm.mse(alpha, beta, rho, delta, lam=lam), max(beta, 1 / beta)
     noise = (delta + error) / alpha
+    top = spectrum.edges(beta, rho, noise)[-1]
+    # Where to look, by double precision
+    high = max(top, 1.01 * lam / alpha)
+    near = brentq(lambda t: alpha - soft_error(t, beta, rho, noise)[1] - lam / t, 1e-5 * top, high) / b**0.25
     law = oracle.support(noise, beta, rho)
     with mpmath.workdps(oracle.WORK_DIGITS):
-        top = float(law[0][-1][1])
 
         def at(theta):
             return soft_threshold_in_mpmath(law, *map(mpmath.mpf, (theta, noise, b)))
@@ -105,8 +116,8 @@ def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
         def excess(theta):
             return float(alpha - at(theta)[1]) - lam / (theta * b**0.25)
 
-        high = max(top, 1.01 * lam / (alpha * b**0.25)) * (1 - 1e-6)
-        assert float(at(brentq(excess, 1e-5 * top, high, xtol=1e-15))[0]) == pytest.approx(error, rel=1e-9, abs=0)
+        theta = brentq(excess, near * (1 - 1e-8), near * (1 + 1e-8), xtol=1e-15)
+        assert float(at(theta)[0]) == pytest.approx(error, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5), (0.3, 0.1), (10.0, 0.8)])
@@ -129,6 +140,10 @@ def test_noiseless_error_is_worse_than_bayes_and_meets_the_published_simulations
 
 
 def test_few_samples_and_no_samples():
+    # With next to none the noise is 1e8 and the error still known.
+    few = nuclear_norm.mse(1e-8, [1.0, 3.0], 0.3, 0.1, lam=None)
+    assert few == pytest.approx(1, abs=1e-12)
+
     assert nuclear_norm.mse(1e-4, 1.0, 0.3, lam=0.0) == pytest.approx(1, abs=0.02)
     assert nuclear_norm.mse(0.3, 1.0, 0.3, 0.1, lam=50.0) == pytest.approx(1, abs=1e-9)
 
@@ -192,6 +207,84 @@ def test_the_sample_complexity_inverts_the_error(delta, lam):
 
 def test_what_interpolation_cannot_reach_least_squares_does():
     assert nuclear_norm.sample_complexity(0.01, 1.0, 0.2, 0.1, lam=0.0) == pytest.approx(11.0, rel=1e-12)
+
+
+PROBLEMS = [(1.0, 0.2, 0.1), (4.0, 0.5, 0.3), (1.0, 2.0, 0.01), (100.0, 0.02, 0.05)]
+
+
+@pytest.mark.parametrize(("beta", "rho", "delta"), [*PROBLEMS, (1.0, 0.2, 0.0), (2.0, 0.7, 0.0)])
+class TestExplicitForm:
+    def test_the_best_penalty_is_the_best_threshold_at_each_noise(self, beta, rho, delta):
+        for error in (0.9, 0.3, 0.01):
+            alpha = nuclear_norm.sample_complexity(error, beta, rho, delta, lam=None)
+            noise = (delta + error) / alpha
+            top = spectrum.edges(beta, rho, noise)[-1]
+            best = minimize_scalar(
+                lambda theta, noise=noise: soft_error(theta, beta, rho, noise)[0],
+                bounds=(0.0, top),
+                method="bounded",
+                options={"xatol": 1e-9 * top},
+            )
+            assert best.fun == pytest.approx(error, rel=1e-10)
+            lam = best.x * (alpha - soft_error(best.x, beta, rho, noise)[1])
+            assert nuclear_norm.optimal_lam(alpha, beta, rho, delta) == pytest.approx(lam, rel=1e-4, abs=1e-6)
+
+    def test_the_interpolator_spends_each_sample_on_one_degree_of_freedom(self, beta, rho, delta):
+        alpha = np.array([0.02, 0.3, 0.9]) * nuclear_norm.recovery_threshold(beta, rho)
+        for a, error in zip(alpha, nuclear_norm.mse(alpha, beta, rho, delta, lam=0.0), strict=True):
+            law = beta, rho, (delta + error) / a
+            top = spectrum.edges(*law)[-1]
+            theta = brentq(lambda t, a=a, law=law: a - soft_error(t, *law)[1], 1e-6 * top, top, xtol=1e-14)
+            assert soft_error(theta, *law)[0] == pytest.approx(error, rel=1e-9)
+
+
+@pytest.mark.parametrize(("beta", "rho", "delta"), PROBLEMS)
+def test_one_noise_belongs_to_two_interpolators(beta, rho, delta):
+    # The branches meet at the least noise. Its derivative there vanishes, so the error rises with slope `noise`.
+    def noise(alpha):
+        return (delta + nuclear_norm.mse(alpha, beta, rho, delta, lam=0.0)) / alpha
+
+    meet = minimize_scalar(noise, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-8})
+    few = brentq(lambda alpha: noise(alpha) - 1.1 * meet.fun, 1e-3 * meet.x, meet.x)
+    many = brentq(lambda alpha: noise(alpha) - 1.1 * meet.fun, meet.x, 1 - 1e-9)
+    law = beta, rho, 1.1 * meet.fun
+    top = spectrum.edges(*law)[-1]
+    theta = [brentq(lambda t, a=a: a - soft_error(t, *law)[1], 1e-6 * top, top, xtol=1e-14) for a in (few, many)]
+    assert theta[1] < theta[0]
+    for t, a in zip(theta, (few, many), strict=True):
+        assert law[2] * a == pytest.approx(delta + soft_error(t, *law)[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("beta", "rho", "delta"), PROBLEMS)
+def test_the_interpolator_reaches_each_error_first_from_the_side_of_few_samples(beta, rho, delta):
+    alpha = np.linspace(0.0, 1.0, 4000)[1:-1]
+    error = nuclear_norm.mse(alpha, beta, rho, delta, lam=0.0)
+    least = np.argmin(error)
+    target = error[least] + np.array([1e-4, 0.1, 0.8]) * (1 - error[least])
+    found = nuclear_norm.sample_complexity(target, beta, rho, delta, lam=0.0)
+    assert np.all(found < alpha[least])
+    np.testing.assert_allclose(nuclear_norm.mse(found, beta, rho, delta, lam=0.0), target, rtol=1e-10)
+    below = 0.99 * error[least]
+    assert nuclear_norm.sample_complexity(below, beta, rho, delta, lam=0.0) == pytest.approx(1 + delta / below)
+
+
+def test_the_recovery_threshold_is_solved_only_where_it_decides(monkeypatch):
+    solved, original = [], nuclear_norm._recovery_threshold
+
+    def counted(b, rho):
+        solved.extend(np.atleast_1d(rho))
+        return original(b, rho)
+
+    monkeypatch.setattr(nuclear_norm, "_recovery_threshold", counted)
+    alpha = np.linspace(0.1, 2.0, 30)
+    nuclear_norm.mse(alpha, 1.0, 0.2, 0.1, lam=0.0)
+    nuclear_norm.mse(alpha, 1.0, 0.2, 0.0, lam=0.3)
+    nuclear_norm.optimal_lam(alpha[alpha > 1], 1.0, 0.2)
+    nuclear_norm.mse(0.36 * alpha / 2.0, 1.0, 0.2, lam=0.0)  # fewer samples than parameters
+    nuclear_norm.sample_complexity([0.1, 0.2], 1.0, 0.2, lam=0.0)
+    assert not solved
+    nuclear_norm.mse(alpha[:, None], 1.0, [0.2, 0.5], lam=None)
+    assert solved == [0.2, 0.5]
 
 
 def test_other_penalties_have_no_sample_complexity():

@@ -6,6 +6,7 @@ is a singular-value soft threshold of a noisy teacher (state evolution of the me
     noise = (delta + mse) / alpha,        lam = theta (alpha - divergence),
 
 mse and divergence being those of x -> (x - theta)_+ at that noise. lam -> 0 is the interpolator: divergence = alpha.
+At given error or noise alpha is explicit; at given alpha the noise is one bracketed root.
 """
 
 import math
@@ -84,7 +85,7 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, *, lam):
     Warns
     -----
     ConvergenceWarning
-        If a quadrature or a root missed its tolerance.
+        If a root missed its tolerance.
 
     References
     ----------
@@ -113,9 +114,14 @@ def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
     ValueError
         If an argument is out of range or not finite.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If a root missed its tolerance.
+
     References
     ----------
-    Book, chapter 11, :eq:`eq-11-curve`.
+    Book, chapter 11, :eq:`eq-11-curve` and :eq:`eq-11-explicit`.
     """
     _, penalty = _evaluate(alpha, beta, rho, delta, None)
     return penalty
@@ -166,11 +172,11 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, *, lam):
     Warns
     -----
     ConvergenceWarning
-        As `mse`.
+        If a root missed its tolerance.
 
     References
     ----------
-    Book, chapter 11, :eq:`eq-11-curve`.
+    Book, chapter 11, :eq:`eq-11-explicit`.
     """
     error, beta, rho, delta = check_broadcast(
         error=(error, "fraction"), beta=(beta, "positive"), rho=(rho, "positive"), delta=(delta, "non-negative")
