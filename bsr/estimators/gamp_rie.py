@@ -28,7 +28,7 @@ _ROUNDING = 1e-24  # residuals of this power, relative to the labels, are roundi
 # How far, in standard deviations, residuals and the matrix to denoise may exceed at the end what the labels allow. In
 # 6000 runs on white tokens with d >= 8 (tests/benchmarks/gamp_white.py) residuals came to 2.7; there was no alarm.
 _EXCESS_RESIDUALS, _EXCESS_MATRIX = 5.0, 8.0
-_SAMPLES, _ENTRIES = 256, 2e7  # that tell whether tokens are white, once something is wrong
+_SAMPLES = 64  # that tell whether tokens are white, once something is wrong
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -242,9 +242,8 @@ def _advice(X, iterations, change, tol, damping, excess, converged):
         text = f"GAMP-RIE came to rest after {iterations} iterations where state evolution does not hold; "
     else:
         text = f"GAMP-RIE changed by {change:.1e} > tol={tol} at iteration {iterations}; "
-    sample = some(X, min(_SAMPLES, _ENTRIES / D))
-    directions = _directions(sample.reshape(len(sample), D))
-    if directions < D / (1.1 + 8.0 / len(sample)):
+    directions, white = _directions(some(X, _SAMPLES).reshape(-1, D))
+    if not white:
         return text + (
             f"tokens are not white (they vary in about {directions:.0f} of {D} directions): "
             "whiten them, or use nuclear_norm or posterior"
@@ -257,10 +256,17 @@ def _advice(X, iterations, change, tol, damping, excess, converged):
 
 
 def _directions(A):
-    """Number (tr C)^2 / tr C^2 of directions in which the rows of A vary, from their inner products."""
-    A = A.astype(np.float64) / np.abs(A).max()
-    gram = A @ A.T
-    squares = np.diag(gram).copy()
-    np.fill_diagonal(gram, 0.0)
-    others = np.sum(gram**2)
-    return np.mean(squares) ** 2 * len(A) * (len(A) - 1) / others if others > 0.0 else float(A.shape[1])
+    """Number (tr C)^2 / tr C^2 of directions in which the rows of A vary, and whether these may be all.
+
+    It is the inverse of the mean squared cosine of the angle between two rows.
+    """
+    A = A[A.any(axis=1)]
+    if len(A) < 2:
+        return A.shape[1], True
+    A = A / np.abs(A).max(axis=1, keepdims=True)
+    squares = (A @ A.T).astype(np.float64) ** 2
+    sizes = np.sqrt(np.diag(squares))
+    squares /= np.outer(sizes, sizes)
+    cosines = (squares.sum(axis=1) - 1.0) / (len(A) - 1)  # of a row with the others, squared, on average
+    mean, error = cosines.mean(), 2.0 * cosines.std() / np.sqrt(len(A))
+    return 1.0 / max(mean, 1.0 / A.shape[1]), mean - 3.0 * error <= 1.1 / A.shape[1]
