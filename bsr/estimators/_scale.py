@@ -18,6 +18,6 @@ def root_mean_square(X):
 
 
 def some(X, count):
-    """That many samples, at equal distances, or all if there are fewer; at least one."""
-    count = min(max(int(count), 1), len(X))
-    return X[np.arange(count) * len(X) // count]
+    """A view of that many samples at equal distances, or of all if there are fewer; of one at least."""
+    step = max(len(X) // max(int(count), 1), 1)
+    return X[::step][: max(int(count), 1)]

@@ -208,7 +208,7 @@ def gamp_rie(
             converged = True
             break
     if not converged or excess:
-        warn_convergence(_advice(X, t + 1, history[-1][-1], tol, damping, excess, converged))
+        warn_convergence(_advice(X, size, t + 1, history[-1][-1], tol, damping, excess, converged))
     q, noise, variance, error, change = np.array(history).reshape(-1, 5).T
     trusted = variance * denoising_mmse(noise / variance, L / d, rho)
     return GampRie(
@@ -235,14 +235,14 @@ def _mean_within(mean, deviation):
     return mean + deviation * np.sqrt(2.0 / np.pi) * moment / mass
 
 
-def _advice(X, iterations, change, tol, damping, excess, converged):
+def _advice(X, size, iterations, change, tol, damping, excess, converged):
     """What to say of a run that did not end well."""
     D = X[0].size
     if converged:
         text = f"GAMP-RIE came to rest after {iterations} iterations where state evolution does not hold; "
     else:
         text = f"GAMP-RIE changed by {change:.1e} > tol={tol} at iteration {iterations}; "
-    directions, white = _directions(some(X, _SAMPLES).reshape(-1, D))
+    directions, white = _directions(some(X.reshape(len(X), D), _SAMPLES), size)
     if not white:
         return text + (
             f"tokens are not white (they vary in about {directions:.0f} of {D} directions): "
@@ -255,18 +255,20 @@ def _advice(X, iterations, change, tol, damping, excess, converged):
     )
 
 
-def _directions(A):
+def _directions(A, size):
     """Number (tr C)^2 / tr C^2 of directions in which the rows of A vary, and whether these may be all.
 
-    It is the inverse of the mean squared cosine of the angle between two rows.
+    It is the inverse of the mean squared cosine of the angle between two rows. `size` is that of the entries.
     """
-    A = A[A.any(axis=1)]
-    if len(A) < 2:
-        return A.shape[1], True
-    A = A / np.abs(A).max(axis=1, keepdims=True)
+    if not 1e-6 < size < 1e6:  # squares might overflow in single precision
+        A = A / A.dtype.type(size)
     squares = (A @ A.T).astype(np.float64) ** 2
     sizes = np.sqrt(np.diag(squares))
+    some_entry = sizes > 0.0
+    sizes, squares = sizes[some_entry], squares[np.ix_(some_entry, some_entry)]
+    if len(sizes) < 2:
+        return A.shape[1], True
     squares /= np.outer(sizes, sizes)
-    cosines = (squares.sum(axis=1) - 1.0) / (len(A) - 1)  # of a row with the others, squared, on average
-    mean, error = cosines.mean(), 2.0 * cosines.std() / np.sqrt(len(A))
+    cosines = (squares.sum(axis=1) - 1.0) / (len(sizes) - 1)  # of a row with the others, squared, on average
+    mean, error = cosines.mean(), 2.0 * cosines.std() / np.sqrt(len(sizes))
     return 1.0 / max(mean, 1.0 / A.shape[1]), mean - 3.0 * error <= 1.1 / A.shape[1]
