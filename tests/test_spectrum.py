@@ -8,6 +8,7 @@ import oracle
 import pytest
 from scipy.integrate import quad
 
+import bsr
 from bsr import spectrum
 from bsr._uniformisation import p_of_kappa, y_of_kappa
 
@@ -165,6 +166,13 @@ def test_kinks_are_integrated_exactly():
 def test_bad_input_is_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         spectrum.edges(**kwargs)
+
+
+def test_out_of_reach_of_the_arithmetic_a_warning():
+    with pytest.warns(bsr.ConvergenceWarning, match="edges at beta=1, rho=1e[+]300, noise=1e[+]300 were not found"):
+        assert not np.isfinite(spectrum.edges(1, 1e300, 1e300)).all()
+    with pytest.warns(bsr.ConvergenceWarning, match="the law at beta=1, rho=1e-14, noise=1.0 was not integrated"):
+        spectrum.quadrature(1, 1e-14, 1.0)
 
 
 def test_a_break_next_to_an_edge_is_no_trouble():
