@@ -75,6 +75,25 @@ def test_a_fork_of_a_process_that_has_passed_over_data_gets_the_same_to_the_last
             np.testing.assert_array_equal(one, other)
 
 
+def in_and_out():
+    before = blas()
+    with blas_for(0):
+        inside = blas()
+    return before, inside, blas()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_has_neither_the_locks_nor_the_limits_of_the_threads_that_it_has_not():
+    before = blas()
+    with blas_for(0), _threads._blas:
+        pool = multiprocessing.get_context("fork").Pool(1)
+    with pool:
+        found = pool.apply_async(in_and_out).get(timeout=30)
+    assert found == (before, [1] * len(before), before)
+    assert in_and_out() == found
+
+
 def test_a_thread_that_was_interrupted_does_not_keep_the_lock():
     X = np.ones((100, 4, 5))
     with pytest.raises(ValueError, match="S must have"):
