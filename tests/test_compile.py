@@ -94,6 +94,26 @@ def test_an_edit_to_a_kernel_that_others_call_is_seen_and_an_edit_elsewhere_comp
     assert int(run(CONSTANT, copy)[0]) == 2 * int(many)
 
 
+def test_the_folder_is_named_after_all_that_machine_code_depends_on(monkeypatch):
+    names, read = [_compile._digest()], Path.read_bytes
+    assert len(FILES) >= 6
+    for path in (Path(_compile.__file__), *FILES):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda self, path=path: read(self) + b"#" * (self == path))
+            names.append(_compile._digest())
+    for module, name, other in (
+        (_compile.numba, "__version__", "0"),
+        (_compile.llvmlite, "__version__", "0"),
+        (_compile.platform, "python_version", lambda: "0"),
+        (_compile.llvmlite.binding, "get_host_cpu_name", lambda: "other"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, other)
+            names.append(_compile._digest())
+    assert len(set(names)) == len(names) == 1 + 1 + len(FILES) + 4
+    assert _compile._digest() == names[0]
+
+
 def test_where_nothing_can_be_written_all_is_compiled_in_memory(copy):
     (copy / "bsr" / "__pycache__").write_text("a file, so not even root can put a folder here")
     (copy / "home" / ".cache").write_text("the same")
