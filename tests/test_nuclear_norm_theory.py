@@ -171,6 +171,11 @@ def test_more_samples_than_entries_without_penalty_is_least_squares():
     assert nuclear_norm.mse(1.0, 1.0, 0.2, 0.1, lam=0.0) == np.inf
 
 
+def test_as_many_exact_labels_as_entries_determine_everything():
+    for lam in (None, 0.0):
+        assert not nuclear_norm.mse(1.0, [1.0, 2.0, 0.1], [[0.3], [1.0], [3.0]], lam=lam).any()
+
+
 def test_arguments_broadcast_and_order_does_not_matter():
     alpha = np.linspace(0.05, 0.5, 8)
     table = nuclear_norm.mse(alpha[:, None], [1.0, 2.0, 0.5], 0.3, 0.05, lam=0.1)

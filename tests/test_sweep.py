@@ -22,7 +22,7 @@ import threadpoolctl
 
 import bsr
 from bsr import cli, sweep
-from bsr.sweep import _memory, _run, _store, _tasks, _workers
+from bsr.sweep import _cli, _memory, _run, _store, _tasks, _workers
 
 pd = pytest.importorskip("pandas")
 CONFIG = """
@@ -838,6 +838,14 @@ def test_the_cheapest_point_of_a_table_comes_out_again(name):
     )
 
 
+def test_a_table_says_what_it_cost(reference, tmp_path):
+    table = sweep.load(reference)
+    assert table.seconds.mul(table.done).sum() == pytest.approx(raw(reference).seconds.sum())
+    table["seconds"] = 10.0  # the mean of two tasks each
+    _cli.write_csv(table, tmp_path / "out.csv")
+    assert "# tasks done 40, failed 0, refused 0; 400 s of one worker\n" in (tmp_path / "out.csv").read_text()
+
+
 # The command line
 
 
@@ -853,6 +861,7 @@ def test_the_commands(tmp_path, capsys):
     told = capsys.readouterr()
     assert "refused 40" in told.out
     assert "bsr sweep: warning: 40 tasks refused" in told.err
+    assert "a task may take 0.01 GB" in told.err
     assert cli.main(["sweep", str(source), "--out", str(out), "--workers", "2", "--resume"]) == 0
     told = capsys.readouterr()
     assert "done 40" in told.out
