@@ -4,6 +4,7 @@ import concurrent.futures as cf
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import pickle
 import random
@@ -13,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numba
@@ -173,6 +175,64 @@ def test_workers_do_not_use_more_threads_than_they_are_given(config, tmp_path, m
     with cf.ThreadPoolExecutor(3) as executor:
         sweep.run(config, tmp_path / "out.db", executor=executor, progress=False)
     assert seen == 8 * [(1, {1}, 1)]  # one task at a time in a process, with one thread
+
+
+def test_metrics_of_replicas_and_of_samples():
+    problem = bsr.Problem(0.6, 1.0, 0.3, 0.1)
+    options = {"replicas": 3, "steps": 400, "lr": 0.3, "tol": 0.0}
+    task = _tasks.Task(problem, 10, sweep.Estimator("gradient_descent", options), 0)
+    found = _tasks.execute(task)["metrics"]
+    data_rng, rng = task.generators()
+    data = problem.sample(10, data_rng)
+    result = bsr.estimators.gradient_descent(data.X, data.y, 3, rng=rng, teacher=data.S, **options)
+    best = [min(bsr.mse(result.S[k], data.S), *result.history.error[:, k]) for k in range(3)]
+    assert found["error_stopped"] == pytest.approx(np.mean(best), rel=1e-6)
+    assert found["error_stopped"] < 0.99 * found["error"]
+    pairs = [np.mean(result.S[a] * result.S[b]) for a, b in itertools.combinations(range(3), 2)]
+    assert found["overlap_replicas"] == pytest.approx(np.mean(pairs), rel=1e-6)
+    assert found["overlap_teacher"] == pytest.approx(np.mean(result.S * data.S), rel=1e-6)
+    assert found["norm"] == pytest.approx(np.mean(result.S**2), rel=1e-6)
+
+    options = {"sweeps": 60, "burn_in": 10, "min_effective": 0.0}
+    task = _tasks.Task(problem, 10, sweep.Estimator("posterior", options), 0)
+    found = _tasks.execute(task)["metrics"]
+    data_rng, rng = task.generators()
+    data = problem.sample(10, data_rng)
+    result = bsr.estimators.posterior(data.X, data.y, 3, 0.1, rng=rng, **options)
+    assert found["error_sample"] == pytest.approx(np.mean((result.samples - data.S) ** 2), rel=1e-6)
+    assert found["spread"] == pytest.approx(result.spread, rel=1e-6)
+
+
+@pytest.mark.parametrize(("delta", "recovered"), [(0.001, 1.0), (0.04, 0.0)])
+def test_a_teacher_is_recovered_below_an_error_of_one_per_cent(delta, recovered):
+    """Least squares with twice as many samples as entries has the error delta / (alpha - 1)."""
+    estimator = sweep.Estimator("ridge", {"lam": 0.0})
+    found = _tasks.execute(_tasks.Task(bsr.Problem(2.0, 1.0, 0.3, delta), 12, estimator, 0))["metrics"]
+    assert found["error"] == pytest.approx(delta, rel=0.4)
+    assert found["recovered"] == recovered
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gamp_rie", {"iterations": 3, "tol": 9.0}),
+        ("gradient_descent", {"steps": 3, "replicas": 4, "switch": 1e9}),
+        ("nuclear_norm", {"iterations": 3}),
+        ("posterior", {"sweeps": 12, "burn_in": 2}),
+        ("ridge", {}),
+    ],
+)
+def test_a_task_takes_no_more_memory_than_it_says(name, options):
+    task = _tasks.Task(bsr.Problem(0.5, 1.0, 0.1, 0.1), 60, sweep.Estimator(name, options), 0)
+    tracemalloc.start()
+    try:
+        _tasks.execute(task)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    said = task.memory - _tasks._INTERPRETER
+    assert taken < 1.15 * said + 1e7
+    assert said < 5 * taken
 
 
 def test_all_estimators_run():
@@ -780,6 +840,7 @@ def test_equal_means_the_same_tasks():
     first, second = sweep.Config.parse(CONFIG), sweep.Config.parse("# a comment\n" + CONFIG, name="other")
     assert first == second
     assert hash(first) == hash(second)
+    assert first == sweep.Config.parse("\ufeff" + CONFIG)  # a byte-order mark
     assert first != sweep.Config.parse(CONFIG.replace("lr = [0.1, 0.3]", "lr = [0.1, 0.2]"))
     tasks, copies = first.tasks(), pickle.loads(pickle.dumps(first)).tasks()
     assert tasks == copies
