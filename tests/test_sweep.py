@@ -634,6 +634,12 @@ def test_a_task_larger_than_the_container_is_refused(tmp_path, monkeypatch):
         assert sweep.run(config, tmp_path / "out.db", workers=1, progress=False) == (0, 0, 2, 0)
 
 
+def test_workers_share_the_memory(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(_run, "available", lambda: 1.9 * min(task.memory for task in config.tasks()))
+    with pytest.warns(UserWarning, match="40 tasks refused"):
+        assert sweep.run(config, tmp_path / "out.db", workers=2, progress=False) == (0, 0, 40, 0)
+
+
 def test_a_file_that_cannot_be_made_is_an_error(config, tmp_path):
     for path in (tmp_path / "nowhere" / "out.db", Path("/proc/out.db")):
         with pytest.raises(FileNotFoundError, match=str(path)):
