@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from bsr import denoising, spectrum
+from bsr import denoising, spectrum
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 
@@ -169,6 +170,23 @@ def test_more_samples_than_entries_without_penalty_is_least_squares():
     alpha = np.array([1.5, 3.0])
     assert nuclear_norm.mse(alpha, 2.0, 0.3, 0.2, lam=0.0) == pytest.approx(0.2 / (alpha - 1))
     assert nuclear_norm.mse(1.0, 1.0, 0.2, 0.1, lam=0.0) == np.inf
+
+
+def test_penalised_error_solves_its_equations_by_quadrature():
+    rng = np.random.default_rng(0)
+    for alpha, beta, rho, delta, lam in 10 ** rng.uniform([-1.5, -1, -1.5, -3, -2], [0.2, 1, 0.3, 0, 0], (12, 5)):
+        error = nuclear_norm.mse(alpha, beta, rho, delta, lam=lam)
+        noise = (delta + error) / alpha
+
+        def soft(theta, law=(beta, rho, noise)):
+            return denoising.spectral_error(lambda x: np.maximum(x - theta, 0.0), *law, kinks=[theta])
+
+        top = spectrum.edges(beta, rho, noise)[-1]
+        if lam < alpha * top:
+            theta = brentq(lambda t, alpha=alpha, lam=lam: t * (alpha - soft(t)[1]) - lam, lam / alpha, top, xtol=1e-15)
+            assert error == pytest.approx(soft(theta)[0], rel=1e-10)
+        else:
+            assert error == 1.0
 
 
 def test_as_many_exact_labels_as_entries_determine_everything():
