@@ -9,7 +9,6 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from bsr import denoising, spectrum
-from bsr import denoising, spectrum
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 
