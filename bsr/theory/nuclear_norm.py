@@ -131,9 +131,9 @@ def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
 def _least_error(b, rho, delta):
     """Below alpha = 1, where the interpolator's error is least under noise, and that error, if it is below 1.
 
-    On its way from 1 at alpha = 0 to infinity at alpha = 1 the error rises, falls and rises. Where it falls below 1 at
-    all, alpha of the minimum is a multiple (8 at least) of that of the maximum, so a golden section cannot get lost
-    beyond the maximum.
+    On its way from 1 at alpha = 0 to infinity at alpha = 1 the error rises, falls and rises. A golden section could get
+    lost on the near side of the maximum only if the minimum were less than 1.6 times as far. Where the error falls
+    below 1 at all it was 8 times as far or more, in all of 340 random problems.
     """
     point = [np.array([value]) for value in (b, rho, delta, 0.0)]
 
