@@ -413,28 +413,34 @@ def mean_within(mean, deviation, top):
     return integrate.trapezoid(weight * x) / integrate.trapezoid(weight)
 
 
-@pytest.mark.parametrize(("damping", "signal"), [(0.0, None), (0.4, None), (0.0, 0.8)])
-def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_state(sample, damping, signal):
+@pytest.mark.parametrize(
+    ("damping", "signal", "labels"), [(0.0, None, "its"), (0.4, None, "its"), (0.0, 0.8, "its"), (0.0, None, "noise")]
+)
+def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_state(sample, damping, signal, labels):
     (n, L, d), rank = sample.X.shape, sample.U.shape[1]
     X = sample.X.reshape(n, L * d).astype(np.float64)
+    y = sample.y if labels == "its" else np.random.default_rng(4).standard_normal(n)
     size = np.mean(X**2)
     A, unit, alpha = X / np.sqrt(d * L * size), (d * L) ** 0.25, n / (d * L)
     state, noises, signals = (np.zeros((L, d)), np.zeros(n), 0.0), [], []
+    lowest = np.inf
     for t in range(6):
         S, z, divergence = state
-        z = sample.y - A @ S.ravel() + divergence / alpha * z
+        z = y - A @ S.ravel() + divergence / alpha * z
         noise = np.mean(z**2) / alpha
         R = S + (A.T @ z).reshape(L, d) / alpha
         seen = np.mean(R**2) - noise
+        lowest = min(lowest, seen)
         spread = np.sqrt((2 * noise**2 + 4 * noise * max(seen, 0)) / (d * L))
-        v = signal * size if signal else mean_within(seen, spread, np.mean(sample.y**2))
+        v = signal * size if signal else mean_within(seen, spread, np.mean(y**2))
         S, divergence = rie_and_divergence(R / unit / v**0.5, rank / min(d, L), noise / v)
         noises.append(noise / size)
         signals.append(v / size)
         keep = damping if t else 0.0  # nothing is known at the start
         new = unit * v**0.5 * S, z, divergence
         state = [keep * old + (1 - keep) * now for old, now in zip(state, new, strict=True)]
-    result = quiet(sample.X, sample.y, rank, 0.1, damping=damping, iterations=6, signal=signal)
+    assert (lowest < 0.0) == (labels == "noise")
+    result = quiet(sample.X, y, rank, 0.1, damping=damping, iterations=6, signal=signal)
     assert result.history.noise == pytest.approx(noises, rel=1e-6)
     assert result.history.signal == pytest.approx(signals, rel=1e-6)
     assert result.S == pytest.approx(state[0] / size**0.5, rel=1e-6, abs=1e-9)

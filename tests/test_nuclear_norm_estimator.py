@@ -452,6 +452,16 @@ def test_repeated_samples_change_nothing(method):
     assert certified_gap(X[again], y[again], twice) <= 1e-8
 
 
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-6])
+def test_nearly_repeated_samples_are_no_contradiction(distance):
+    """A Gram matrix has the square of their condition number: by it the labels would be met to 1e-16 / distance^2."""
+    X, _, S = consistent(np.random.default_rng(13), 20, 6, 8)
+    X[1] = X[0] + distance * X[1]
+    y = rows(X) @ S.ravel()
+    result = nuclear_norm(X, y, method="douglas-rachford")
+    assert certified_gap(X, y, result) <= 1e-6
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_contradictory_labels_are_an_error(method):
     rng = np.random.default_rng(14)

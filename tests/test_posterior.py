@@ -171,6 +171,12 @@ def test_effective_sample_size_of_a_process_with_known_memory(memory, count):
     assert effective == pytest.approx(count * (1 - memory) / (1 + memory), rel=0.3)
 
 
+def test_no_chain_is_worth_more_than_its_length():
+    rng, sign = np.random.default_rng(0), (-1.0) ** np.arange(400)[:, None, None]
+    chain = sign * rng.standard_normal((5, 5)) + 0.01 * rng.standard_normal((400, 5, 5))  # its mean is exact
+    assert _precision(chain)[1] == 400
+
+
 def test_frozen_chain_is_not_worth_its_length():
     drift = np.linspace(0, 1, 400)[:, None, None] * np.ones((5, 5))
     assert _precision(drift)[1] < 15
