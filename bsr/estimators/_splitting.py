@@ -37,6 +37,7 @@ _SAFE = 1.03  # factor on a lower bound of ||A||^2
 _ROUNDING = 1e-12  # of A^T q and of singular values, relative
 
 
+@blas_for(0)  # small decompositions between passes over X
 def iterate(splitting, tol, iterations, report):
     """S, the dual point, the gap they certify, iterations done; `report` hears how far it is."""
     gate, due = tol, False
@@ -71,22 +72,22 @@ class DouglasRachford:
     def __init__(self, X, y, unit, lam, start=None):
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
         n, D = len(y), X[0].size
-        self._factoring = partial(blas_for, n * min(n, D) * D)
-        with self._factoring():
+        with blas_for(n * min(n, D) * D):
             if lam > 0.0:
                 self._squares = LeastSquares(X, y, unit)
             else:
                 self._B, self._target, self._to_data, self._correction = orthonormal(X, y, unit)
         self.accelerated = Anderson(D, _COMBINED, _RELAXATION)
         R, gamma = start or _start(X, y, unit)
-        self._set_gamma(gamma)
-        self.R = R if start else self._squares(R)[0] if lam > 0.0 else self._correction(y)
+        with blas_for(min(n, D) ** 3 / 3):
+            self._set_gamma(gamma)
+        with blas_for(0):
+            self.R = R if start else self._squares(R)[0] if lam > 0.0 else self._correction(y)
 
     def _set_gamma(self, gamma):
         self.gamma = gamma
         if self.lam > 0.0:
-            with self._factoring():
-                self._squares.set_shift(self.lam / gamma)
+            self._squares.set_shift(self.lam / gamma)
 
     def evaluate(self):
         self.S, self._sigma = soft_threshold(self.R, self.gamma)
@@ -132,6 +133,7 @@ class DouglasRachford:
 class PrimalDual:
     """Iterates S, W and q, with W = A^T q -> gamma A^T p, by passes over the data alone."""
 
+    @blas_for(0)
     def __init__(self, X, y, unit, lam):
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
         self.n, self.D = len(y), X[0].size
@@ -224,6 +226,7 @@ def factor_bytes(n, L, d, lam):
     return 16 * min(n, L * d) ** 2 + (0 if lam > 0.0 else 8 * n * L * d)
 
 
+@blas_for(0)
 def _start(X, y, unit):
     """A matrix of about the size of the solution, the best multiple of A^T y, and a gamma for it."""
     S = unit * adjoint(X, y)

@@ -130,7 +130,8 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
             first, patience = ("douglas-rachford", iterations) if pays else (first, int(_PATIENCE * min(n, D)))
 
     image = adjoint(X, y) / np.sqrt(D)
-    top = linalg.norm(image, 2)
+    with blas_for(0):
+        top = linalg.norm(image, 2)
     if not y.any() or (lam > 0.0 and top <= lam):
         dual = y / lam if lam else np.zeros(n)
         return NuclearNorm(S=np.zeros(X.shape[1:]), converged=True, iterations=0, gap=0.0, dual=dual, method=first)
@@ -145,7 +146,6 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=last)
 
 
-@blas_for(0)  # small decompositions between passes over X
 def _solve(X, y, lam, tol, method, patience, iterations, progress):
     """S, the dual point, the gap they certify, iterations done, the method that ended."""
     # Where the labels have norm 1 over all, and token sequences norm 1 in root mean square.
