@@ -49,7 +49,7 @@ def as_real(name, value, keep=(np.float64,)):
         raise
     except Exception as error:  # containers raise what they like: a tensor on a GPU, one with gradients, ...
         cause = " ".join(str(error).split())
-        if "inhomogeneous" in cause or "with a sequence" in cause:
+        if "with a sequence" in cause:
             cause = f"its parts have different lengths ({cause})"
         raise ValueError(
             f"{name} must be a real number or an array of them, got {reprlib.repr(value)}: {cause}"

@@ -222,6 +222,16 @@ def test_the_scale_of_tokens_of_which_few_are_not_zero():
     assert result.history.noise[0] == pytest.approx(1 / (0.006 * np.mean(X**2)), rel=1e-9)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e100, 1e31])
+def test_a_bad_entry_is_found_by_the_pass_over_the_samples(bad):
+    X = np.random.default_rng(0).standard_normal((60, 100, 100))
+    X[31, 5, 7] = bad  # not among those that tell the scale
+    with pytest.raises(ValueError, match=r"X must be finite and at most 1e\+30 in modulus"):
+        gamp_rie(X, np.ones(60), 2, 0.0)
+    X[31, 5, 7] = 1e20  # allowed
+    assert np.isfinite(quiet(X, np.ones(60), 2, 0.0, iterations=3).S).all()
+
+
 def test_little_is_lost_by_measuring_the_signal():
     known, measured = [], []
     for seed in range(8):
@@ -311,6 +321,12 @@ def test_it_does_not_rest_where_residuals_exceed_the_labels():
     ):
         result = gamp_rie(X, y, 2, 0.1, tol=1e9)
     assert result.converged is False
+
+
+def test_it_tells_that_residuals_exceed_the_labels_where_tokens_are_white():
+    X, y, *_ = labelled(HEAVY_TAILS["sparse"], 0, 294)
+    with pytest.warns(bsr.ConvergenceWarning, match="worse than none: damping=0.3"):
+        assert not gamp_rie(X, y, 2, 0.1, iterations=8).converged
 
 
 def test_no_false_alarm():

@@ -363,7 +363,7 @@ def test_a_descent_in_legs_is_the_same_descent(data, factors):
 
 
 @pytest.mark.parametrize(
-    ("X_unit", "y_unit"), [(1, 1e-8), (1, 1e-28), (1, 1e28), (1e-6, 1), (1e-25, 1e6), (1e25, 1e-6)]
+    ("X_unit", "y_unit"), [(1, 1e-8), (1, 1e-28), (1, 1e28), (1e-6, 1), (1e-29, 1e6), (1e28, 1e-6)]
 )
 @pytest.mark.parametrize("landing", [False, True])
 def test_the_descent_follows_the_units_of_the_data(data, factors, X_unit, y_unit, landing):
@@ -396,9 +396,17 @@ def test_tolerances_are_relative_to_the_labels(data, factors):
     np.testing.assert_allclose(bsr.sensing.forward(data.X, small.S[0]) / 48**0.5, 1e-8 * data.y, rtol=0, atol=1e-12)
 
 
-def test_without_labels_tolerances_are_relative_to_the_start(data, factors):
-    result = gradient_descent(data.X, np.zeros(19), 2, init=factors, lr=0.2, tol=1e-6, steps=20_000)
+def test_the_change_to_double_precision_is_relative_to_the_labels(data, factors):
+    """It ends where single precision could not."""
+    result = gradient_descent(data.X, 1e6 * data.y, 2, init=tuple(1e3 * f for f in factors), lr=0.2e-6, tol=1e-15)
     assert result.converged
+
+
+def test_without_labels_tolerances_are_relative_to_the_start(data, factors):
+    start = tuple(1e-3 * factor for factor in factors)
+    result = gradient_descent(data.X, np.zeros(19), 2, init=start, lr=0.2e6, tol=1e-6, steps=20_000)
+    assert result.converged
+    assert result.iterations > 10
     assert np.all(result.train_error <= 1e-6 * result.history.train_error[0].max())
 
 

@@ -18,11 +18,8 @@ from bsr._checks import (
 )
 from bsr.estimators._landing import land
 from bsr.estimators._result import Result
-from bsr.estimators._scale import root_mean_square
 
 __all__ = ["GradientDescent", "History", "gradient_descent"]
-
-_ORDINARY = 1e-6, 1e6  # sizes of tokens that need no scaling
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -217,18 +214,13 @@ def gradient_descent(
     parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
     landing = landing and n < parameters
 
-    # Labels are in units of their root mean square, and so are tokens if single precision might not hold their squares.
-    # With U and V in units of (rank dL)^(1/4), the predictions are <X, U V^T> and the step is lr / (2 sqrt(rank dL)).
-    label, size = np.sqrt(np.mean(y**2)) or 1.0, root_mean_square(X)
-    if size == 0.0 or _ORDINARY[0] < size < _ORDINARY[1]:
-        size = 1.0
-    else:
-        X = X / X.dtype.type(size)
-    scale = label / size  # of S
-    unit = (rank * d * L) ** 0.25 * np.sqrt(scale)
+    # Labels are in units of their root mean square, so that single precision holds their squares. With U and V in units
+    # of (rank dL)^(1/4), the predictions are <X, U V^T> and the step is lr / (2 sqrt(rank dL)).
+    label = np.sqrt(np.mean(y**2)) or 1.0
+    unit = (rank * d * L) ** 0.25 * np.sqrt(label)
     U, V, y = U / unit, V / unit, y / label
-    rate, keep = lr * (label * size / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
-    reference = None if teacher is None else teacher / scale
+    rate, keep = lr * (label / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
+    reference = None if teacher is None else teacher / label
     data = {X.dtype.type: X.reshape(n, L * d)}
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
@@ -277,7 +269,7 @@ def gradient_descent(
         warn_convergence(
             f"{short} of {replicas} replicas have a training error above tol={tol} times mean(y^2) after {done} steps"
         )
-    step, train_error, *rest = map(np.array, zip(*history, strict=True))
+    step, *squares = map(np.array, zip(*history, strict=True))
     return GradientDescent(
         S=S,
         U=U,
@@ -288,7 +280,7 @@ def gradient_descent(
         landed=landed,
         converged=tol > 0.0 and bool(np.all(errors <= tol * one)),
         iterations=done,
-        history=History(step, label**2 * train_error, *(scale**2 * column for column in rest)),
+        history=History(step, *(label**2 * column for column in squares)),
     )
 
 
