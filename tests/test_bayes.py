@@ -121,3 +121,13 @@ def test_state_evolution_recovers_exactly_without_noise():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_curve_is_what_its_points_are():
+    # Each point of a curve starts from the last: a good guess must not be taken for the answer.
+    rng = np.random.default_rng(11)
+    for beta, rho, delta in 10 ** rng.uniform([-1.5, -2, -4], [1.5, 1, 0.5], size=(25, 3)):
+        alpha = np.sort(10 ** rng.uniform(-2, 0.5, 40)) * (1 + 1e-9 * rng.standard_normal(40))
+        alpha = np.sort(np.concatenate([alpha, alpha[::4] * (1 + 1e-7)]))
+        alone = [bayes.mmse(a, beta, rho, delta) for a in alpha]
+        assert bayes.mmse(alpha, beta, rho, delta) == pytest.approx(np.array(alone), rel=1e-11)

@@ -45,9 +45,9 @@ def mmse_curve(alpha, b, rho, delta, strong, out):
             if step == 0:
                 x_old, f_old = x - 1.0, f - 1.0  # the likely slope, 1
             lo, hi, new = secant_step(x, f, x_old, f_old, lo, hi)
-            # The error of a secant step is the product of the last two: it need not be evaluated once that is rounding,
-            # the equation itself gives the MMSE at its end.
-            short = step > 0 and abs(new - x) * abs(x - x_old) <= _ROUNDING
+            # The error of a secant step is the product of the last two if they shrink: it need not be evaluated once
+            # that is rounding, the equation itself gives the MMSE at its end.
+            short = step > 0 and abs(new - x) <= min(abs(x - x_old), _ROUNDING / abs(x - x_old))
             if short or abs(f) <= _ROUNDING or hi - lo <= _ROUNDING:
                 new = new if lo <= new <= hi else x  # next to strong recovery the slope is lost in rounding
                 error += (delta[i] + error) * math.expm1(f + new - x)
@@ -74,7 +74,7 @@ def noise_at_error(error, b, rho, noise):
             if step == 0:
                 x_old, f_old = x - 1.0, f - 1.0
             lo, hi, new = secant_step(x, f, x_old, f_old, lo, hi)
-            short = step > 0 and abs(new - x) * abs(x - x_old) <= _ROUNDING
+            short = step > 0 and abs(new - x) <= min(abs(x - x_old), _ROUNDING / abs(x - x_old))
             if short or abs(f) <= _ROUNDING or hi - lo <= _ROUNDING:
                 x, done = new if lo <= new <= hi else x, True
                 break
