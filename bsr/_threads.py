@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import scipy.linalg  # noqa: F401  its BLAS must be loaded before the controller looks
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 __all__ = ["blas_for", "forked", "layer"]
 
@@ -40,6 +40,7 @@ def blas_for(multiplications):
         return
     with _blas:
         if _holders == 0:
+            _let_any_thread_control()
             _limiter = _controller().limit(limits=1, user_api="blas")
         _holders += 1
     try:
@@ -48,7 +49,9 @@ def blas_for(multiplications):
         with _blas:
             _holders -= 1
             if _holders == 0:
+                _let_any_thread_control()
                 _limiter.restore_original_limits()
+                _let_any_thread_control()
 
 
 @cache
@@ -56,11 +59,18 @@ def _controller():
     return ThreadpoolController()  # looks through all shared libraries: 3 ms, so once
 
 
+def _let_any_thread_control():
+    """Newer versions of threadpoolctl listen to the first Python thread alone, silently; the lock here is enough."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
+
+
 def _after_fork():
     """In the child: locks may be held by threads that do not exist here."""
     global layer, _blas, _holders, _forked
     layer, _blas, _forked = threading.Lock(), threading.Lock(), True
     if _holders:
+        _let_any_thread_control()
         _limiter.restore_original_limits()
         _holders = 0
 

@@ -20,27 +20,40 @@ def blas():
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_blas_gets_its_threads_back_whoever_leaves_first():
+@pytest.mark.parametrize("first_to_use", ["main", "other"])
+def test_blas_gets_its_threads_back_whoever_leaves_first(first_to_use):
     before = blas()
-    first, second, leave = (threading.Event() for _ in range(3))
+    inside, leave, left, end = (threading.Event() for _ in range(4))
+    seen = []
 
     def hold():
         with blas_for(0):
-            first.set()
-            leave.wait(10)
-        second.set()
+            seen.append(blas())
+            inside.set()
+            leave.wait(30)
+        left.set()
+        end.wait(30)  # a thread that lives on, as those of a pool do
 
+    if first_to_use == "main":
+        with blas_for(0):
+            assert blas() == [1] * len(before)
+        assert blas() == before
     thread = threading.Thread(target=hold)
     thread.start()
-    first.wait(10)
-    with blas_for(0):
-        leave.set()
-        second.wait(10)
-        assert blas() == [1] * len(before)  # the thread has left, this one has not
-    thread.join()
-    assert blas() == before
-    with blas_for(1e12):
+    try:
+        assert inside.wait(30)
+        with blas_for(0):
+            leave.set()
+            assert left.wait(30)
+            assert blas() == [1] * len(before)  # the thread has left, this one has not
         assert blas() == before
+        with blas_for(1e12):
+            assert blas() == before
+    finally:
+        leave.set()
+        end.set()
+        thread.join()
+    assert seen == [[1] * len(before)]
 
 
 CODE = """
