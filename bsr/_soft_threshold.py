@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from bsr._compile import kernel
-from bsr._uniformisation import p_of_kappa, physical_p, zeros
+from bsr._uniformisation import bulk_edges, critical_points, p_of_kappa, physical_p, within_reach, zeros
 
 # The Gauss rule for each piece of the path of `_above`. By the lengths of the pieces (the first in distances to the
 # next singularity, the others in lengths of all before, the last as height over distance) no singularity is within
@@ -124,3 +124,24 @@ def soft_threshold(theta, critical, bulks, near, b, rho, noise):
     field_1 = -density * (b + 1.0 + 2.0 * p.real) / (b * theta)
     mse_2 = 2.0 * ((mass - theta * density) / root_b - noise * field_1)
     return kappa, mse, mse_1, mse_2, divergence, -field, -field_1
+
+
+@kernel()
+def errors(theta, b, rho, noise, mse, divergence):
+    """Error and divergence at each point, into `mse` and `divergence`; whether the law was within reach everywhere."""
+    reached = True
+    for i in range(theta.size):
+        if not within_reach(b[i], rho[i], noise[i]):
+            mse[i], divergence[i], reached = math.nan, math.nan, False
+            continue
+        critical = critical_points(b[i], rho[i], noise[i])
+        bulks = bulk_edges(critical, b[i], rho[i], noise[i])
+        if theta[i] == 0.0:
+            mse[i], divergence[i] = noise[i], 1.0
+        elif math.sqrt(b[i]) * theta[i] ** 2 >= bulks[-1, 1]:
+            mse[i], divergence[i] = 1.0, 0.0
+        else:
+            _, mse[i], _, _, divergence[i], _, _ = soft_threshold(
+                theta[i], critical, bulks, complex(0.0, 0.0), b[i], rho[i], noise[i]
+            )
+    return reached

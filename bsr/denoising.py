@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from bsr import _denoisers
+from bsr import _denoisers, _soft_threshold
 from bsr._checks import as_real, check_broadcast, check_number, check_real, warn_convergence
 from bsr._compile import in_chunks
 from bsr.spectrum import aspect_ratio, check_law, quadrature
@@ -18,6 +18,8 @@ __all__ = [
     "rie_and_divergence",
     "shrink",
     "shrink_and_slope",
+    "soft_threshold",
+    "soft_threshold_error",
     "spectral_divergence",
     "spectral_error",
 ]
@@ -213,6 +215,85 @@ def _check_matrix(Y):
     if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
         raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
     return Y
+
+
+def soft_threshold(Y, theta):
+    """Lower the singular values of a matrix by theta, to no less than 0: the denoiser of the nuclear norm.
+
+    Parameters
+    ----------
+    Y : array_like, shape (L, d)
+        Any matrix.
+    theta : float
+        Threshold in the unit of Y, zero or positive.
+
+    Returns
+    -------
+    S : ndarray, shape (L, d)
+        The minimiser of ||S - Y||^2 / 2 + theta ||S||_*.
+    sigma : ndarray, shape (min(L, d),)
+        The singular values of Y, in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If Y is not a finite matrix, or theta not a number that is zero or positive.
+
+    References
+    ----------
+    Book, chapter 11, :eq:`eq-11-stein`.
+    """
+    Y, theta = _check_matrix(Y), check_number("theta", theta, "non-negative")
+    if len(Y) > len(Y.T):
+        S, sigma = soft_threshold(Y.T, theta)
+        return S.T, sigma
+    # From the smaller Gram matrix: values below 1e-8 of the largest are rounding, but then theta takes them all.
+    squares, left = np.linalg.eigh(Y @ Y.T)
+    sigma = np.sqrt(np.maximum(squares, 0.0))
+    kept = np.searchsorted(sigma, theta, side="right")
+    left = left[:, kept:]
+    return (left * (1.0 - theta / sigma[kept:])) @ (left.T @ Y), sigma
+
+
+def soft_threshold_error(theta, beta=1.0, rho=1.0, noise=1.0):
+    """Error and divergence of soft thresholding the singular values of Y, in the high-dimensional limit.
+
+    Parameters
+    ----------
+    theta : array_like
+        Threshold on the singular values of Y, zero or positive.
+    beta, rho, noise : array_like
+        As in `mmse`, noise positive.
+
+    Returns
+    -------
+    mse : float or ndarray, broadcast shape
+        Mean-square error per entry of S; 1 where nothing is above the threshold.
+    divergence : float or ndarray, broadcast shape
+        Mean over the entries of the derivative of the estimate of an entry with respect to its observation.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range or not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the law was not found somewhere, as may happen for arguments of extreme size.
+
+    References
+    ----------
+    Book, chapter 11, :eq:`eq-11-stein` and :eq:`eq-11-contour`.
+    """
+    theta, beta, rho, noise = check_broadcast(
+        theta=(theta, "non-negative"), beta=(beta, "positive"), rho=(rho, "positive"), noise=(noise, "positive")
+    )
+    error, divergence = np.empty(theta.size), np.empty(theta.size)
+    flat = [a.flatten() for a in (theta, aspect_ratio(beta), rho, noise)]
+    if not in_chunks(_soft_threshold.errors, flat, [error, divergence]):
+        warn_convergence("the error of soft thresholding was not found everywhere")
+    return error.reshape(theta.shape)[()], divergence.reshape(theta.shape)[()]
 
 
 def spectral_divergence(x, f, slope, shape):

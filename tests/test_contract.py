@@ -25,6 +25,10 @@ def best_sample_complexity(error, beta, rho, delta):
 
 
 @functools.wraps(nuclear_norm.sample_complexity)
+def error_of_soft_thresholding(theta, beta, rho, noise):
+    return denoising.soft_threshold_error(theta, beta, rho, noise)[0]
+
+
 def sample_complexity_of_interpolation(error, beta, rho, delta):
     return nuclear_norm.sample_complexity(error, beta, rho, delta, lam=0.0)
 
@@ -47,6 +51,7 @@ ELEMENTWISE = {
     limits.long_sequence_mmse: {"alpha": 0.375, "rho": 0.25, "delta": 0.5},
     denoising.mmse: {"noise": 0.5, "beta": 2.0, "rho": 0.25},
     denoising.shrink: {"x": 1.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
+    error_of_soft_thresholding: {"theta": 0.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.stieltjes: {"x": 1.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.density: {"x": 1.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.hilbert: {"x": 1.5, "beta": 2.0, "rho": 0.25, "noise": 0.5},
@@ -71,6 +76,7 @@ SINGLE = {
     spectrum.edges: {"beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.quadrature: {"beta": 2.0, "rho": 0.25, "noise": 0.5, "tol": 1e-9},
     denoising.rie: {"Y": DATA.S, "rho": 0.25, "noise": 0.5},
+    denoising.soft_threshold: {"Y": DATA.S, "theta": 0.5},
     bsr.Problem: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     estimators.gamp_rie: SAMPLES
     | {"rank": 2, "delta": 0.1, "signal": 1.0, "tol": 0.1, "damping": 0.0, "iterations": 50, "rng": 0},

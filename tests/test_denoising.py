@@ -243,3 +243,47 @@ def test_the_factor_on_the_curve():
         kappa = roots[np.argmax(roots.imag)]
         factor = 1 / (1 + noise * abs(1 - 1 / kappa) ** 2)
         assert denoising.shrink(x, beta, rho, noise) == pytest.approx(x * factor, rel=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Soft thresholding
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (4, 7), (5, 5)])
+def test_soft_threshold_solves_the_problem_of_the_nuclear_norm(shape):
+    Y = np.random.default_rng(2).standard_normal(shape)
+    values = np.linalg.svd(Y, compute_uv=False)
+    for theta in (0.0, 0.5 * values[1], values[1], 1.1 * values[0]):
+        S, sigma = denoising.soft_threshold(Y, theta)
+        assert sigma[::-1] == pytest.approx(values)
+        # Y - S is theta times a subgradient of the nuclear norm at S.
+        assert np.linalg.norm(Y - S, 2) <= theta * (1 + 1e-12) + 1e-12
+        assert np.vdot(Y - S, S) == pytest.approx(theta * np.linalg.norm(S, "nuc"), abs=1e-12)
+
+
+def test_error_of_soft_thresholding_is_that_of_any_map():
+    for beta, rho, noise in laws(40):
+        edges = spectrum.edges(beta, rho, noise)
+        thetas = edges[-1] * np.array([0.0, 0.05, 0.4, 0.8, 0.97, 1.0, 2.0])
+        errors, divergences = denoising.soft_threshold_error(thetas, beta, rho, noise)
+        for theta, error, divergence in zip(thetas, errors, divergences, strict=True):
+            general = denoising.spectral_error(
+                lambda x, theta=theta: np.maximum(x - theta, 0.0), beta, rho, noise, kinks=[theta]
+            )
+            assert (error, divergence) == pytest.approx(general, abs=1e-9 * max(1.0, noise))
+    assert errors[-1] == 1.0
+    assert divergences[-1] == 0.0
+
+
+def test_soft_thresholding_of_a_matrix_errs_as_in_the_limit():
+    rng = np.random.default_rng(4)
+    L, d, r, noise, theta = 300, 150, 45, 0.4, 1.2
+    S = rng.standard_normal((L, r)) @ rng.standard_normal((r, d)) / np.sqrt(r)
+    unit = (L * d) ** 0.25
+    Y = (S + np.sqrt(noise) * rng.standard_normal((L, d))) / unit
+    S_hat, sigma = denoising.soft_threshold(Y, theta)
+    error, divergence = denoising.soft_threshold_error(theta, L / d, r / d, noise)
+    assert np.mean((unit * S_hat - S) ** 2) == pytest.approx(error, rel=0.03)
+    above = 1.0 * (sigma > theta)
+    found = denoising.spectral_divergence(sigma, above * (sigma - theta), above, Y.shape)
+    assert found == pytest.approx(divergence, rel=0.02)

@@ -13,6 +13,7 @@ from scipy import linalg
 
 from bsr._denoisers import divergence
 from bsr._threads import blas_for
+from bsr.denoising import soft_threshold
 from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import FEASIBLE, LeastSquares, largest_eigenvalue, least_norm, orthonormal
 from bsr.sensing import adjoint, forward, fused
@@ -232,19 +233,6 @@ def _start(X, y, unit):
     S = unit * adjoint(X, y)
     S *= (linalg.norm(S) / linalg.norm(unit * forward(X, S))) ** 2
     return S, 0.3 * linalg.norm(S, 2)
-
-
-def soft_threshold(R, gamma):
-    """Singular values lowered by gamma, to no less than 0; and those of R in ascending order."""
-    if len(R) > len(R.T):
-        S, sigma = soft_threshold(R.T, gamma)
-        return S.T, sigma
-    # From the smaller Gram matrix: values below 1e-8 of the largest are rounding, but then gamma takes them all.
-    squares, left = np.linalg.eigh(R @ R.T)
-    sigma = np.sqrt(np.maximum(squares, 0.0))
-    kept = np.searchsorted(sigma, gamma, side="right")
-    left = left[:, kept:]
-    return (left * (1.0 - gamma / sigma[kept:])) @ (left.T @ R), sigma
 
 
 def interpolation_certificate(X, y, unit, S, dual, correction):
