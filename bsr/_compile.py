@@ -12,10 +12,12 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import llvmlite.binding
 import numba
+import numba.core.caching
 import numba.core.event
 import platformdirs
 
@@ -27,6 +29,22 @@ _KEPT_FOR = 86_400.0  # seconds since its last use after which a folder of other
 _CHUNK = 64  # points between which Ctrl-C is heard: a few milliseconds each at worst
 
 
+class _Cache(numba.core.caching.FunctionCache):
+    """Machine code on disk, a convenience: what cannot be read is compiled anew, what cannot be written is not kept."""
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a file cut short, by a crash or a full disk: unpickling raises what it likes
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        with suppress(OSError):  # the disk is full, or the folder is gone
+            super().save_overload(sig, data)
+
+
 def kernel(**options):
     """Decorator that compiles a function, and keeps the result on disk where a folder is writable.
 
@@ -35,15 +53,16 @@ def kernel(**options):
     """
 
     def compiled(function):
-        if _FOLDER is not None:
+        dispatcher = numba.njit(error_model="numpy", nogil=True, **options)(function)
+        if _FOLDER is not None and not numba.config.DISABLE_JIT:
             theirs, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_FOLDER)
             try:
-                return numba.njit(cache=True, error_model="numpy", nogil=True, **options)(function)
+                dispatcher._cache = _Cache(function)  # where numba's own `cache=True` puts a less forgiving one
             except RuntimeError:  # numba finds no way to cache after all
                 pass
             finally:
                 numba.config.CACHE_DIR = theirs
-        return numba.njit(error_model="numpy", nogil=True, **options)(function)
+        return dispatcher
 
     return compiled
 
@@ -81,7 +100,7 @@ def _writable_folder():
     theirs = numba.config.CACHE_DIR  # the user's NUMBA_CACHE_DIR
     places = [theirs] if theirs else [_PACKAGE / "__pycache__", platformdirs.user_cache_dir("bsr", appauthor=False)]
     for place in places:
-        folder = Path(place) / (_PREFIX + _digest())
+        folder = Path(place).absolute() / (_PREFIX + _digest())
         try:
             new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)

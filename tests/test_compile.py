@@ -130,6 +130,36 @@ def test_a_folder_of_the_user_is_respected(copy):
     assert all(path.is_relative_to(copy / "mine") for path in found)
 
 
+@pytest.mark.parametrize("size", [0, 100])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_file_cut_short_is_compiled_anew_once(copy, kind, size):
+    """As a crash or a full disk may leave it."""
+    value, notice = run(CONSTANT, copy)
+    assert notice
+    for path in copy.rglob(f"*.{kind}"):
+        os.truncate(path, size)
+    assert run(CONSTANT, copy) == (value, notice)
+    assert run(CONSTANT, copy) == (value, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_where_the_disk_is_full_all_is_compiled_in_memory(copy):
+    full = """import resource, signal, sys
+sys.dont_write_bytecode = True
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+"""
+    assert run(full + CONSTANT, copy)[0] == run(CONSTANT, copy)[0]
+
+
+def test_a_folder_of_the_user_is_where_it_was_at_the_import(copy):
+    (copy / "other").mkdir()
+    run(CONSTANT.replace("; print", "; import os; os.chdir('other'); print"), copy, NUMBA_CACHE_DIR="mine")
+    found = list(copy.rglob("*.nbi"))
+    assert found
+    assert all(path.is_relative_to(copy / "mine") for path in found)
+
+
 def test_folders_of_other_sources_are_removed_when_nobody_has_used_them(tmp_path):
     ours, recent, old = (tmp_path / f"{_compile._PREFIX}{name}" for name in ("ours", "recent", "old"))
     for folder in (ours, recent, old):
