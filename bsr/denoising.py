@@ -96,7 +96,7 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
     In the support f(x)/x = 1 / (1 + noise abs(1 - 1/kappa)^2), so the map never enlarges. The law has no
     values outside its support; a matrix of finite size has some, by fluctuations. In a gap between two bulks the
     formula above goes on: continuously, and f(x)/x rises from one edge's value to the other's. Beyond the outer edges
-    f(x)/x keeps the value of the edge, where the formula would rise with infinite slope and take noise for signal.
+    f(x)/x keeps the value of the edge: the formula leaves it with infinite slope, and above takes noise for signal.
 
     References
     ----------

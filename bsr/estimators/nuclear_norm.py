@@ -1,8 +1,8 @@
 """Learning by the smallest nuclear norm: interpolation or penalised least squares, with a certified duality gap.
 
 Two splittings share one driver. `douglas-rachford` solves a least-squares problem at each iteration, by a factor of the
-Gram matrix: a few dozen iterations, whatever the tokens. `primal-dual` only passes over the data: no memory besides
-them, and less time where they are many and white; it stalls on others.
+Gram matrix: some 10 to 100 iterations, whatever the tokens. `primal-dual` only passes over the data: little memory
+besides them, and less time where they are many and white; it stalls on others.
 """
 
 from dataclasses import dataclass
@@ -71,9 +71,9 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
         Stop when the relative duality gap is certified to be below this.
     method : {None, 'douglas-rachford', 'primal-dual'}
         Douglas-Rachford needs factors: 16 min(n, dL)^2 bytes, and for lam=0 a copy of the data in float64 too. It
-        converges in a few dozen iterations on any tokens. Primal-dual needs no memory besides X, is faster where white
-        tokens are many, and stalls on tokens that are far from white. None starts with the one that is likely to be
-        faster, and changes from primal-dual to Douglas-Rachford once factors would have cost no more, if they fit in
+        converges in some 10 to 100 iterations on any tokens. Primal-dual needs little memory besides X, is faster where
+        white tokens are many, and stalls on tokens that are far from white. None starts with the one that is likely to
+        be faster, and changes from primal-dual to Douglas-Rachford once factors would have cost no more, if they fit in
         4 GB.
     iterations : int, default 5000
         Largest number of iterations.

@@ -6,7 +6,7 @@ is a singular-value soft threshold of a noisy teacher (state evolution of the me
     noise = (delta + mse) / alpha,        lam = theta (alpha - divergence),
 
 mse and divergence being those of x -> (x - theta)_+ at that noise. lam -> 0 is the interpolator: divergence = alpha.
-At given error or noise alpha is explicit; at given alpha the noise is one bracketed root.
+At given noise alpha is explicit; at given alpha or error the noise is one bracketed root.
 """
 
 import math
@@ -74,8 +74,8 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, *, lam):
     Returns
     -------
     float or ndarray, broadcast shape
-        Exactly 0 for delta = 0, lam in (0, None) and alpha above `recovery_threshold`. May exceed 1: an interpolator
-        learns noise. Infinite for alpha = 1, lam = 0, delta > 0.
+        Exactly 0 for delta = 0, lam in (0, None) and alpha above `recovery_threshold`. May exceed 1, that of the
+        estimate 0, unless lam is None. Infinite for alpha = 1, lam = 0, delta > 0.
 
     Raises
     ------
