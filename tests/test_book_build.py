@@ -131,6 +131,7 @@ MEET = """
 """
 
 
+@pytest.mark.slow
 def test_chapters_run_side_by_side_with_a_core_each_and_only_when_stale(building, told, tmp_path):
     sources = {"bsr/plotting.py": "", "bsr/model.py": "", "experiments/results/x.csv": "1"}
     write(tmp_path, sources | {"a.ipynb": notebook(MEET.format("a", "b")), "b.ipynb": notebook(MEET.format("b", "a"))})
@@ -153,6 +154,7 @@ def test_chapters_run_side_by_side_with_a_core_each_and_only_when_stale(building
     assert chapters.stale() == sorted(seconds, key=seconds.get, reverse=True)
 
 
+@pytest.mark.slow
 def test_an_error_is_told_and_the_other_chapters_are_kept(building, told, tmp_path):
     write(tmp_path, {"bsr/plotting.py": "", "a.ipynb": notebook("1", "raise ValueError('too hot')")})
     write(tmp_path, {"b.ipynb": notebook("1"), "c.ipynb": notebook("import time\ntime.sleep(30)")})
@@ -165,6 +167,7 @@ def test_an_error_is_told_and_the_other_chapters_are_kept(building, told, tmp_pa
     assert sorted(executed(building, tmp_path, timeout=3)[1]) == ["a.ipynb", "c.ipynb"]
 
 
+@pytest.mark.slow
 def test_outputs_without_their_figure_are_not_kept(building, told, tmp_path):
     drawn, lost = "from IPython.display import SVG\nSVG('<svg/>')", "print('no figure')"
     figure = {"mystnb": {"figure": {"name": "fig-1"}}}
@@ -189,6 +192,7 @@ def interrupt_once(exists):
     threading.Thread(target=press, daemon=True).start()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_ends_the_kernels(building, told, tmp_path):
     cell = "import os, pathlib, time\npathlib.Path('started').write_text(str(os.getpid()))\ntime.sleep(60)"
@@ -220,6 +224,7 @@ exclude_patterns = ["_build"]
 """
 
 
+@pytest.mark.slow
 def test_a_built_page_follows_what_it_depends_on(tmp_path):
     """A whole build: of a new book, with nothing to do, with another package, after a warning and after an error."""
     cell = "import pathlib\nprint('model', pathlib.Path('bsr/model.py').read_text())"

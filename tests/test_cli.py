@@ -99,6 +99,7 @@ def test_nonsense_is_refused_by_name(capsys, arguments, name):
     assert name in captured.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe as POSIX has it")
 @pytest.mark.parametrize("command", ["samples --error 0.1", "--help", "sweep-table results.db"])
 def test_a_pipe_that_nobody_reads_ends_it_quietly(command, tmp_path):
@@ -118,6 +119,7 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(command, tmp_path):
     assert done.returncode == 128 + signal.SIGPIPE or (command == "--help" and done.returncode == 0)
 
 
+@pytest.mark.slow
 def test_the_module_and_the_command_are_the_same():
     environment = os.environ | {"NUMBA_NUM_THREADS": "1"}
     told = subprocess.run([sys.executable, "-m", "bsr", "--version"], capture_output=True, text=True, env=environment)

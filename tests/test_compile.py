@@ -69,6 +69,7 @@ def test_no_module_imports_what_another_keeps_to_itself(path):
         assert not name.startswith("_") or name == "__version__" or submodule.exists(), f"{module}.{name}"
 
 
+@pytest.mark.slow
 def test_an_edit_to_a_kernel_that_others_call_is_seen_and_an_edit_elsewhere_compiles_nothing(copy):
     before, notice = run(CALL, copy)
     assert "compiling" in notice
@@ -114,6 +115,7 @@ def test_the_folder_is_named_after_all_that_machine_code_depends_on(monkeypatch)
     assert _compile._digest() == names[0]
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_all_is_compiled_in_memory(copy):
     (copy / "bsr" / "__pycache__").write_text("a file, so not even root can put a folder here")
     (copy / "home" / ".cache").write_text("the same")
@@ -123,6 +125,7 @@ def test_where_nothing_can_be_written_all_is_compiled_in_memory(copy):
     assert not list(copy.rglob("*.nbi"))
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_user_is_respected(copy):
     assert run(CALL, copy, NUMBA_CACHE_DIR=str(copy / "mine"), BSR_COMPILE_NOTICE="0")[1] == ""
     found = list(copy.rglob("*.nbi"))
@@ -130,6 +133,7 @@ def test_a_folder_of_the_user_is_respected(copy):
     assert all(path.is_relative_to(copy / "mine") for path in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 100])
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_a_file_cut_short_is_compiled_anew_once(copy, kind, size):
@@ -142,6 +146,7 @@ def test_a_file_cut_short_is_compiled_anew_once(copy, kind, size):
     assert run(CONSTANT, copy) == (value, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
 def test_where_the_disk_is_full_all_is_compiled_in_memory(copy):
     full = """import resource, signal, sys
@@ -152,6 +157,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     assert run(full + CONSTANT, copy)[0] == run(CONSTANT, copy)[0]
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_user_is_where_it_was_at_the_import(copy):
     (copy / "other").mkdir()
     run(CONSTANT.replace("; print", "; import os; os.chdir('other'); print"), copy, NUMBA_CACHE_DIR="mine")
@@ -191,6 +197,7 @@ def test_chunks_fill_the_outputs_and_every_flag_counts():
 no_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 
 
+@pytest.mark.slow
 @no_signals
 def test_ctrl_c_is_heard_soon_and_is_a_keyboard_interrupt():
     data = bsr.Problem(0.6, 1.0, 0.3, 0.1).sample(40, rng=0)
@@ -213,6 +220,7 @@ def test_ctrl_c_is_heard_soon_and_is_a_keyboard_interrupt():
                 pytest.fail(f"{name}: nothing was heard")
 
 
+@pytest.mark.slow
 @no_signals
 def test_a_long_curve_is_interrupted_soon():
     alpha = np.linspace(0.1, 2.0, 1_000_000)  # minutes

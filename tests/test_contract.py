@@ -312,6 +312,7 @@ def test_sizes_that_overflow_are_refused(ratio):
         bsr.Problem(**{"alpha": 0.4, ratio: 1e308}).sizes(100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [1e-300, 1e-100, 1e-16, 1e30, 1e200])
 @pytest.mark.parametrize(("function", "good", "name"), arguments(ELEMENTWISE))
 def test_out_of_reach_of_the_arithmetic_a_number_or_a_warning(function, good, name, value):

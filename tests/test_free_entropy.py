@@ -50,9 +50,9 @@ def information(q_hat, beta, rho):
 
 
 @pytest.mark.parametrize(
-    ("alpha", "beta", "rho", "delta"),
+    "point",
     [
-        *points()[:12],
+        *range(12),  # of `points`
         (0.02, 1000.0, 0.2, 0.1),
         (0.3, 1.0, 0.002, 0.0),
         (0.001, 0.001, 0.002, 0.1),
@@ -64,7 +64,8 @@ def information(q_hat, beta, rho):
         (0.74, 1.0, 0.5, 0.0),
     ],
 )
-def test_value_is_an_integral_of_the_mmse_over_all_worse_observations(alpha, beta, rho, delta):
+def test_value_is_an_integral_of_the_mmse_over_all_worse_observations(point):
+    alpha, beta, rho, delta = points()[point] if isinstance(point, int) else point
     q = np.array([0.0, 0.5, 0.99, 1 - 1e-6])
     q_hat = alpha / (delta + 1 - q)
     fit = 0.5 * alpha * np.log(q_hat) - 0.5 * delta * q_hat

@@ -69,6 +69,7 @@ def test_use_style_starts_from_the_defaults_of_matplotlib():
         assert mpl.rcParams["figure.max_open_warning"] == mpl.rcParamsDefault["figure.max_open_warning"]
 
 
+@pytest.mark.slow
 def test_figures_appear_in_a_notebook_whatever_the_surroundings_say(tmp_path, monkeypatch):
     """A backend in the environment, and settings that would end the chapter: LaTeX for every text, and no LaTeX."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: pdf\n")

@@ -99,6 +99,7 @@ def test_teacher_and_sample_are_exchangeable():
     assert within(correlation, 1.0)
 
 
+@pytest.mark.slow
 def test_nishimori_identities():
     # From a start in the prior: the teacher is to a sample what one sample is to another.
     rng, delta = np.random.default_rng(1), 0.1
@@ -128,6 +129,7 @@ def test_labels_of_noise_leave_the_prior():
     assert np.mean(result.samples**4) == pytest.approx(3 + 6 / 2, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "L", "r"), [(6, 4, 2), (5, 5, 1), (3, 4, 5)])
 def test_many_labels_count_the_parameters(d, L, r):
     # The posterior becomes a Gaussian on the manifold of teachers: delta / n for each of its dimensions.

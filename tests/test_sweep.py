@@ -93,6 +93,7 @@ def test_results_do_not_depend_on_the_order(config, reference, tmp_path, monkeyp
     assert_same(tmp_path / "shuffled.db", reference)
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_process_gives(config, reference, tmp_path, monkeypatch):
     start, notices = _workers._Process.start, []
     monkeypatch.delenv("BSR_COMPILE_NOTICE", raising=False)
@@ -160,6 +161,7 @@ def test_the_table_has_means_and_standard_errors(reference):
         np.testing.assert_allclose(rows[f"relative_{kind}"], ratio, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_workers_do_not_use_more_threads_than_they_are_given(config, tmp_path, monkeypatch):
     seen, running = [], []
 
@@ -212,6 +214,7 @@ def test_a_teacher_is_recovered_below_an_error_of_one_per_cent(delta, recovered)
     assert found["recovered"] == recovered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -298,6 +301,7 @@ def wait_for(mark, process):
     raise AssertionError("the worker did not get there")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "how"),
     [
@@ -345,6 +349,7 @@ print(tuple(sweep.run(sweep.Config.parse({CONFIG!r}), "out.db", workers=1, progr
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["a script without a guard", "standard input"])
 def test_a_sweep_may_be_started_from(how, reference, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -360,6 +365,7 @@ def end_at_once():
     os._exit(3)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_an_error_and_no_failed_task(config, tmp_path, monkeypatch):
     monkeypatch.setattr(_workers, "start_worker", end_at_once)
     main = sys.modules["__main__"]
@@ -377,6 +383,7 @@ def die(task, threads=1, *, mark, always=None):
     return _tasks.execute(task, threads)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypatch):
     guilty = next(task for task in config.tasks() if task.estimator.name == "nuclear_norm")
     monkeypatch.setattr(_run, "execute", functools.partial(die, mark=str(tmp_path / "mark"), always=guilty.key))
@@ -394,6 +401,7 @@ def test_a_worker_that_dies_loses_nothing(config, reference, tmp_path, monkeypat
     assert_same(path, reference)
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_and_survives_a_worker(config, reference, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(_run, "execute", functools.partial(die, mark=str(tmp_path / "mark")))
@@ -409,6 +417,7 @@ def test_dask_gives_the_same_and_survives_a_worker(config, reference, tmp_path, 
     assert_same(tmp_path / "out.db", reference)
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp_path, monkeypatch):
     def fail(X, y, lam):
         raise FloatingPointError("out of luck")
@@ -432,6 +441,7 @@ def test_a_task_that_fails_is_a_row_and_the_sweep_goes_on(config, reference, tmp
     assert_same(path, reference)
 
 
+@pytest.mark.slow
 def test_what_cannot_fit_is_refused_with_the_estimate(config, tmp_path):
     sizes = sorted(task.memory for task in config.tasks())
     path = tmp_path / "small.db"
@@ -533,6 +543,7 @@ def test_a_reader_that_outlasts_the_sweep_is_named_and_loses_nothing(config, tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_without_a_log_the_sweep_waits_for_a_reader_and_says_so(config, tmp_path, monkeypatch):
     monkeypatch.setattr(_store, "_is_local", lambda path: False)
     monkeypatch.setattr(_store, "_PATIENCE", 50)
@@ -748,6 +759,7 @@ def test_existing_results_are_not_overwritten(config, reference, monkeypatch):
     assert reference.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_two_sweeps_do_not_write_one_file(config, tmp_path):
     path = tmp_path / "out.db"
     with contextlib.closing(_store.Store(path, config)):
@@ -917,6 +929,7 @@ def test_a_table_says_what_it_cost(reference, tmp_path):
 # The command line
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path, capsys):
     source, out, csv = tmp_path / "c.toml", tmp_path / "out.db", tmp_path / "out.csv"
     source.write_text(CONFIG)
@@ -946,6 +959,7 @@ def test_the_commands(tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_the_command_runs_in_any_thread(tmp_path):
     source = tmp_path / "c.toml"
     source.write_text("[sweep]\nd = 6\n[problem]\nalpha = 0.5\n[[estimator]]\nname = 'ridge'\n")

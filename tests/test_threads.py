@@ -68,6 +68,7 @@ with ThreadPoolExecutor(4) as pool:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["default", "workqueue"])
 def test_several_python_threads_may_pass_over_the_data(layer):
     done = subprocess.run(

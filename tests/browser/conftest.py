@@ -8,6 +8,7 @@ import functools
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cdn
 import pytest
@@ -17,6 +18,12 @@ BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 PATIENCE = 60_000  # milliseconds that a page may take on a slow machine
 
 _WEIGHTS = pytest.StashKey[dict]()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("slow")
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

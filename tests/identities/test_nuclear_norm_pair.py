@@ -27,6 +27,7 @@ def solve(problem, d, seed, lam):
     return data, result, bsr.mse(result.S, data.S) - theory * (np.mean(data.S**2) - 1), theory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alpha", "beta", "rho", "delta", "lam"),
     [
