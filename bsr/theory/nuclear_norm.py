@@ -133,7 +133,7 @@ def _least_error(b, rho, delta):
 
     On its way from 1 at alpha = 0 to infinity at alpha = 1 the error rises, falls and rises. A golden section could get
     lost on the near side of the maximum only if the minimum were less than 1.6 times as far. Where the error falls
-    below 1 at all it was 8 times as far or more, in all of 340 random problems.
+    below 1 at all it was 5.8 times as far or more, in all of 700 problems; least where it only just does.
     """
     point = [np.array([value]) for value in (b, rho, delta, 0.0)]
 
