@@ -142,15 +142,24 @@ def test_two_bulks_merge_at_the_noise_where_the_oracle_says_so(beta, rho):
     assert len(oracle.support(merged * (1 + 1e-6), beta, rho)[0]) == 1
 
 
-def test_kinks_are_integrated_exactly():
-    x0 = 1.3
-    fine = spectrum.quadrature(1.0, 0.5, 0.3, breaks=[x0])
+@pytest.mark.parametrize(
+    "kinks", [[1.3], [1.3, 0.4, 0.9], [0.9, 0.9, 9.0, 1.3, 0.0], np.array([[1.1, 0.5], [0.7, 0.6]])]
+)
+@pytest.mark.parametrize(("beta", "rho", "noise"), [(1.0, 0.5, 0.3), (2.0, 0.3, 0.1)])
+def test_kinks_are_integrated_exactly_in_any_order(beta, rho, noise, kinks):
     # int (x - x0)_+ against the density by an unrelated rule.
-    from scipy.integrate import quad
+    fine = spectrum.quadrature(beta, rho, noise, breaks=kinks)
+    for x0 in np.ravel(kinks):
+        expected = 0.0
+        for lo, hi in spectrum.edges(beta, rho, noise).reshape(-1, 2):
+            start = np.arccos(np.clip((lo + hi - 2 * x0) / (hi - lo), -1, 1))  # square roots at the ends become sines
 
-    top = spectrum.edges(1.0, 0.5, 0.3)[-1]
-    expected, _ = quad(lambda x: 2 * (x - x0) * spectrum.density(x, 1.0, 0.5, 0.3), x0, top, epsabs=1e-12, limit=200)
-    assert np.sum(fine.weight * np.maximum(fine.x - x0, 0)) == pytest.approx(expected, abs=1e-9)
+            def integrand(t, lo=lo, hi=hi, x0=x0):
+                x = 0.5 * (lo + hi - (hi - lo) * math.cos(t))
+                return (x - x0) * spectrum.density(x, beta, rho, noise) * (hi - lo) * math.sin(t)
+
+            expected += quad(integrand, start, math.pi, epsabs=1e-13, limit=200)[0]
+        assert fine.weight @ np.maximum(fine.x - x0, 0) == pytest.approx(expected, abs=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +182,9 @@ def test_out_of_reach_of_the_arithmetic_a_warning():
         assert not np.isfinite(spectrum.edges(1, 1e300, 1e300)).all()
     with pytest.warns(bsr.ConvergenceWarning, match="the law at beta=1, rho=1e-14, noise=1.0 was not integrated"):
         spectrum.quadrature(1, 1e-14, 1.0)
+    for breaks in ((), (1.0, 0.5)):
+        with pytest.warns(bsr.ConvergenceWarning, match="was not integrated to 1e-30"):
+            spectrum.quadrature(2.0, 0.3, 0.5, breaks=breaks, tol=1e-30)
 
 
 def test_a_break_next_to_an_edge_is_no_trouble():

@@ -56,6 +56,35 @@ def test_blas_gets_its_threads_back_whoever_leaves_first(first_to_use):
     assert seen == [[1] * len(before)]
 
 
+DECOMPOSITIONS = {"svd", "svdvals", "eigh", "eigvalsh_tridiagonal", "solve", "cho_factor", "cho_solve"}
+SMALL = {
+    "gamp_rie": lambda data: bsr.estimators.gamp_rie(data.X, data.y, 2, 0.1, iterations=5),
+    "posterior": lambda data: bsr.estimators.posterior(data.X, data.y, 2, 0.1, sweeps=12, burn_in=2, min_effective=0.0),
+    "primal-dual": lambda data: bsr.estimators.nuclear_norm(data.X, data.y, 0.1, tol=1e-3, method="primal-dual"),
+    "penalised": lambda data: bsr.estimators.nuclear_norm(data.X, data.y, 0.1, tol=1e-3, method="douglas-rachford"),
+    "interpolating": lambda data: bsr.estimators.nuclear_norm(data.X, data.y, tol=1e-3, method="douglas-rachford"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::bsr.ConvergenceWarning")
+@pytest.mark.parametrize("name", SMALL)
+def test_small_decompositions_have_one_thread(name):
+    data, held = bsr.Problem(0.6, 1.5, 0.3, 0.1).sample(8, rng=0), []
+
+    def listen(frame, event, _):
+        if event == "call" and frame.f_code.co_name in DECOMPOSITIONS and "linalg" in frame.f_code.co_filename:
+            held.append((frame.f_code.co_name, _threads._holders))
+
+    before = sys.getprofile()
+    sys.setprofile(listen)
+    try:
+        SMALL[name](data)
+    finally:
+        sys.setprofile(before)
+    assert len(held) >= 3
+    assert [function for function, holders in held if not holders] == []
+
+
 CODE = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
