@@ -199,6 +199,8 @@ def _kappa_of_p(p, near, rho, noise):
 def _continued_kappa(y, kappa, b, rho, noise):
     """Newton's method from the kappa of a neighbouring y. Any complex root it finds is the right one; 0 if it fails."""
     for _ in range(8):
+        if kappa == 0.0 or kappa == 1.0:  # a pole: complex division by zero raises, unlike real division
+            break
         p = p_of_kappa(kappa, rho, noise)
         product = (1.0 + p) * (b + p)
         kappa_dp = -rho * kappa / (kappa - 1.0) ** 2 - rho * noise / kappa

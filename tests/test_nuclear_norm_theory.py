@@ -316,3 +316,19 @@ def test_other_penalties_have_no_sample_complexity():
         nuclear_norm.sample_complexity(0.1, lam=0.3)
     with pytest.raises(ValueError, match="error must be strictly between 0 and 1"):
         nuclear_norm.sample_complexity([0.1, 1.0], lam=None)
+
+
+def test_next_to_alpha_one_interpolation_keeps_its_digits():
+    """Where the curvature of the equation that is solved is 1 / (1 - alpha)."""
+    missing = 10.0 ** -np.arange(1, 9)
+    for beta, rho in ((1.0, 1.0), (10.0, 1.0), (10.0, 2.0)):
+        error = nuclear_norm.mse(1.0 - missing, beta, rho, lam=0.0)
+        alpha = nuclear_norm.sample_complexity(error, beta, rho, lam=0.0)
+        np.testing.assert_allclose(1.0 - alpha, missing, rtol=1e-5)
+
+
+def test_a_step_onto_a_pole_of_the_curve_is_not_the_end():
+    """Continued from far away, Newton's method came to kappa = 1 exactly, where a complex division raises."""
+    alpha, beta = 0.9999999906453553, 23776.746548225477
+    error = nuclear_norm.mse(alpha, beta, 1.0, lam=0.0)
+    assert nuclear_norm.sample_complexity(error, beta, 1.0, lam=0.0) == pytest.approx(alpha, abs=1e-13)

@@ -71,8 +71,10 @@ def _noise(kind, alpha, lam, error, delta, lo, hi, x, b, rho):
         else:
             bend = math.log(theta / theta_old) / (x - x_old)
         lo, hi, new = secant_step(x, f, x_old, f_old, lo, hi)
-        # The error of a secant step is the product of the last two, if they shrink: then it need not be evaluated.
-        short = step > 0 and abs(new - x) <= min(abs(x - x_old), _ROUNDING / abs(x - x_old))
+        # The error of a secant step is the product of the last two, if they shrink: then it need not be evaluated. Not
+        # so where the error is given and small: the curvature is 1 / (1 - alpha) there.
+        enough = min(abs(x - x_old), _ROUNDING / abs(x - x_old)) if given else _ROUNDING
+        short = step > 0 and abs(new - x) <= enough
         if short or abs(f) <= _EQUAL or hi - lo <= _ROUNDING:
             new = new if lo <= new <= hi else x
             mse = mse + (delta + mse) * math.expm1(f + new - x) if given else error
