@@ -54,7 +54,13 @@ def consistent(rng, n, L, d, rank=2, dtype=np.float64):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("alpha", "beta", "rho", "delta"),
-    [(0.45, 1.0, 0.2, 0.0), (0.1, 1.0, 0.2, 0.0), (0.3, 0.4, 0.5, 0.1), (0.3, 3.0, 0.2, 0.0), (0.8, 1.0, 0.5, 0.2)],
+    [
+        (0.3, 0.4, 0.5, 0.1),
+        *(
+            pytest.param(*point, marks=pytest.mark.slow)
+            for point in [(0.45, 1.0, 0.2, 0.0), (0.1, 1.0, 0.2, 0.0), (0.3, 3.0, 0.2, 0.0), (0.8, 1.0, 0.5, 0.2)]
+        ),
+    ],
 )
 def test_the_certificate_holds(method, dtype, alpha, beta, rho, delta):
     data = bsr.Problem(alpha, beta, rho, delta).sample(14, rng=1, dtype=dtype)
@@ -302,7 +308,7 @@ def test_a_gap_that_stays_names_what_helps():
 
 
 @pytest.mark.parametrize("kind", ["white", "units"])
-@pytest.mark.parametrize("method", [None, "primal-dual"])
+@pytest.mark.parametrize("method", [None, pytest.param("primal-dual", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("share", [0.0, 0.05])
 def test_units_of_tokens_and_labels_change_nothing(kind, method, share):
     X, exact, noisy = unusual(kind, 0.3, 6, 8)

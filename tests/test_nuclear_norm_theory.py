@@ -89,14 +89,14 @@ def soft_threshold_in_mpmath(law, theta, noise, b):
 @pytest.mark.parametrize(
     ("alpha", "beta", "rho", "delta", "lam"),
     [
-        (1e-6, 1.0, 0.2, 0.0, 0.0),  # few samples: the noise is large
-        (0.5716, 1.0, 0.2, 0.0, 0.0),  # next to the threshold, 0.57169
         (0.3, 3.0, 0.5, 0.0, 0.0),
         (0.3, 3.0, 0.5, 0.1, 0.2),
-        (0.01, 0.4, 0.2, 0.5, 0.1),
-        (2.0, 1.0, 0.2, 0.1, 0.4),
-        (0.3, 300.0, 0.02, 0.05, 0.1),  # the threshold in the gap between two narrow bulks
-        (0.6, 1.0001, 1.5, 0.1, 0.3),  # almost a hard edge
+        pytest.param(1e-6, 1.0, 0.2, 0.0, 0.0, marks=pytest.mark.slow),  # few samples: the noise is large
+        pytest.param(0.5716, 1.0, 0.2, 0.0, 0.0, marks=pytest.mark.slow),  # next to the threshold, 0.57169
+        pytest.param(0.01, 0.4, 0.2, 0.5, 0.1, marks=pytest.mark.slow),
+        pytest.param(2.0, 1.0, 0.2, 0.1, 0.4, marks=pytest.mark.slow),
+        pytest.param(0.3, 300.0, 0.02, 0.05, 0.1, marks=pytest.mark.slow),  # the threshold in a gap of the spectrum
+        pytest.param(0.6, 1.0001, 1.5, 0.1, 0.3, marks=pytest.mark.slow),  # almost a hard edge
     ],
 )
 def test_error_solves_its_equations_in_mpmath(alpha, beta, rho, delta, lam):
