@@ -48,9 +48,8 @@ class _Cache(numba.core.caching.FunctionCache):
 def kernel(**options):
     """Decorator that compiles a function, and keeps the result on disk where a folder is writable.
 
-    A division of real numbers by zero gives infinity, as in NumPy: it shows as a quadrature that did not converge, not as
-    an exception. (A complex one raises.)
-    Other Python threads run meanwhile.
+    A division of real numbers by zero gives infinity, as in NumPy: it shows as a quadrature that did not converge, not
+    as an exception. (A complex one raises.) Other Python threads run meanwhile.
     """
 
     def compiled(function):
