@@ -1,19 +1,36 @@
 """Bilinear sequence regression: theory in the high-dimensional limit, and the same estimators run on data."""
 
-from bsr import denoising, estimators, sensing, spectrum, sweep, theory
-from bsr._checks import ConvergenceWarning
-from bsr.model import Data, Problem, mse
+import importlib
 
-__version__ = "0.1.0"
+from bsr import denoising, estimators, sensing, spectrum, theory
+from bsr._checks import ConvergenceWarning
+from bsr._version import __version__
+from bsr.model import Data, Problem, mse, predict
+
 __all__ = [
     "ConvergenceWarning",
     "Data",
     "Problem",
+    "__version__",
     "denoising",
     "estimators",
     "mse",
+    "plotting",
+    "predict",
     "sensing",
     "spectrum",
     "sweep",
     "theory",
 ]
+
+_OPTIONAL = ("plotting", "sweep")  # they need packages of an extra, so they are imported when they are asked for
+
+
+def __getattr__(name):
+    if name in _OPTIONAL:
+        return importlib.import_module(f"bsr.{name}")
+    raise AttributeError(f"module 'bsr' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_OPTIONAL])

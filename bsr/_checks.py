@@ -117,14 +117,11 @@ def check_integer(name, value, minimum):
     return int(value)
 
 
-def check_teacher(teacher, L, d):
-    """Return `teacher` as a finite float64 matrix of shape (L, d), or None; raise ValueError otherwise."""
-    if teacher is None:
-        return None
-    teacher = check_real("teacher", teacher, "finite")
-    if teacher.shape != (L, d):
-        raise ValueError(f"teacher must have shape ({L}, {d}) to match X, got {teacher.shape}")
-    return teacher
+def check_callback(callback):
+    """Return `callback`, a function of a state or None; raise ValueError otherwise."""
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback must be a function of one argument or None, got {callback!r}")
+    return callback
 
 
 def as_generator(rng):
@@ -160,16 +157,24 @@ def check_samples(X, y, *, scan=True):
         If the shapes do not match, an axis is empty, or entries are not finite, so large that powers overflow or so
         small that they vanish.
     """
-    X = as_real("X", X, keep=(np.float32, np.float64))
-    if X.ndim != 3 or 0 in X.shape:
-        raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
+    X = check_tokens(X, scan=False)
     y = as_real("y", y)
     if y.shape != X.shape[:1]:
         raise ValueError(f"y must have shape ({X.shape[0]},) to match X {X.shape}, got {y.shape}")
     if scan:
         check_range("X", X)
     check_range("y", y)
-    return np.require(X, requirements=["C", "A"]), np.require(y, requirements=["C", "A"])
+    return X, np.require(y, requirements=["C", "A"])
+
+
+def check_tokens(X, *, scan=True):
+    """The part of `check_samples` that is about X."""
+    X = as_real("X", X, keep=(np.float32, np.float64))
+    if X.ndim != 3 or 0 in X.shape:
+        raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
+    if scan:
+        check_range("X", X)
+    return np.require(X, requirements=["C", "A"])
 
 
 def in_range(array):

@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 
-import bsr
+from bsr._version import __version__
 from bsr.sweep import _cli as sweep_commands
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
@@ -78,8 +78,8 @@ def predict(args):
         row["bayes_optimal"] = bayes.mmse(alpha, beta, rho, args.delta)
         row["nuclear_norm_best"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=None)
         row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=0.0)
-        row["ridge_best"] = ridge.mse(alpha, args.delta)
-        row["least_squares"] = ridge.mse(alpha, args.delta, lam=0.0)
+        row["ridge_best"] = ridge.mse(alpha, delta=args.delta)
+        row["least_squares"] = ridge.mse(alpha, delta=args.delta, lam=0.0)
         rows.append(row)
     recovery = {
         "bayes_optimal": limits.strong_recovery(beta, rho),
@@ -99,7 +99,7 @@ def samples(args):
             "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
             "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=None),
             "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
-            "ridge_best": ridge.sample_complexity(error, args.delta),
+            "ridge_best": ridge.sample_complexity(error, delta=args.delta),
         }
         rows.append({"error": error, "alpha": alphas})
         if entries is not None:
@@ -159,7 +159,7 @@ def _finite(value):
 
 def _parser():
     parser = argparse.ArgumentParser(prog="bsr", description="Bilinear sequence regression: theory, experiments.")
-    parser.add_argument("--version", action="version", version=f"bsr {bsr.__version__}")
+    parser.add_argument("--version", action="version", version=f"bsr {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("predict", help=predict.__doc__, description=predict.__doc__, epilog=_EPILOG)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bsr._checks import as_generator, as_real, check_integer, check_number
+from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens
 from bsr.sensing import forward
 
-__all__ = ["Data", "Problem", "mse"]
+__all__ = ["Data", "Problem", "mse", "predict"]
+
+_BLOCK = 2**22  # entries of X that a product takes in float64 at once
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Problem:
         return n, L, r
 
     def sample(self, d, rng=0, dtype=np.float32):
-        """Draw a teacher, n sequences of tokens and their labels.
+        """Draw a teacher, n sequences of tokens and their labels: the three next methods, one after the other.
 
         Parameters
         ----------
@@ -90,17 +92,96 @@ class Problem:
         ValueError
             If `d` is too small for the ratios or `dtype` is neither float32 nor float64.
         """
-        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
         n, L, r = self.sizes(d)
-        rng = as_generator(rng)
-        U = rng.standard_normal((L, r))
-        V = rng.standard_normal((d, r))
+        rng, dtype = as_generator(rng), _token_type(dtype)
+        U, V = self.sample_teacher(d, rng)
         S = U @ V.T / np.sqrt(r)
-        X = rng.standard_normal((n, L, d), dtype=np.dtype(dtype))
-        y = forward(X, S) / np.sqrt(d * L) + np.sqrt(self.delta) * rng.standard_normal(n)
+        X = self.sample_tokens(d, rng, dtype)
+        y = self.sample_labels(X, S, rng)
         rounded = Problem(alpha=n / (d * L), beta=L / d, rho=r / min(d, L), delta=self.delta)
         return Data(X=X, y=y, S=S, U=U, V=V, problem=rounded)
+
+    def sample_teacher(self, d, rng=0):
+        """Draw the factors of a teacher.
+
+        Parameters
+        ----------
+        d : int
+            Token dimension.
+        rng : int or numpy.random.Generator, default 0
+            Source of randomness.
+
+        Returns
+        -------
+        U, V : ndarray, shapes (L, r) and (d, r)
+            Standard normal; the teacher is U V^T / sqrt(r).
+
+        Raises
+        ------
+        ValueError
+            As `sizes`.
+        """
+        _, L, r = self.sizes(d)
+        rng = as_generator(rng)
+        return rng.standard_normal((L, r)), rng.standard_normal((d, r))
+
+    def sample_tokens(self, d, rng=0, dtype=np.float32):
+        """Draw n sequences of L tokens of dimension `d`.
+
+        Parameters
+        ----------
+        d : int
+            Token dimension.
+        rng : int or numpy.random.Generator, default 0
+            Source of randomness.
+        dtype : {numpy.float32, numpy.float64}, default numpy.float32
+            Type of the tokens.
+
+        Returns
+        -------
+        ndarray, shape (n, L, d)
+            Standard normal entries.
+
+        Raises
+        ------
+        ValueError
+            As `sample`.
+        """
+        n, L, _ = self.sizes(d)
+        return as_generator(rng).standard_normal((n, L, d), dtype=_token_type(dtype))
+
+    def sample_labels(self, X, S, rng=0):
+        """Label sequences, the model's or your own, by a teacher: <X, S> / sqrt(dL) + sqrt(delta) * xi.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, L, d)
+            Token sequences, of any number and size.
+        S : array_like, shape (L, d)
+            The teacher.
+        rng : int or numpy.random.Generator, default 0
+            Source of the noise.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            float64.
+
+        Raises
+        ------
+        ValueError
+            As `predict`, or if S is a stack of matrices.
+        """
+        if np.ndim(S) != 2:
+            raise ValueError(f"S must be one matrix of shape (L, d), got shape {np.shape(S)}")
+        y = predict(X, S)
+        return y + np.sqrt(self.delta) * as_generator(rng).standard_normal(len(y))
+
+
+def _token_type(dtype):
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return np.dtype(dtype)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,10 +216,42 @@ class Data:
         return f"Data(n={n}, L={L}, d={d}, r={self.U.shape[1]}, X {self.X.dtype}, problem={self.problem})"
 
 
+def predict(X, S):
+    """The labels <X_mu, S> / sqrt(dL) that a matrix gives to sequences, without noise.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, L, d)
+        Token sequences, in any real type and memory order; what is not C-contiguous float32 or float64 is copied.
+    S : array_like, shape (..., L, d)
+        A teacher, an estimate, or a stack of them.
+
+    Returns
+    -------
+    ndarray, shape (..., n)
+        float64. NaN where S is.
+
+    Raises
+    ------
+    ValueError
+        If the last two axes of X and S do not match, or entries of X are not finite.
+    """
+    X, S = check_tokens(X), as_real("S", S)
+    if S.shape[-2:] != X.shape[1:]:
+        raise ValueError(f"S must end in the shape {X.shape[1:]} of a sequence of X, got shape {S.shape}")
+    if S.ndim == 2:
+        return forward(X, S) / np.sqrt(S.size)
+    rows, stack = X.reshape(len(X), -1), S.reshape(-1, X[0].size)
+    labels, step = np.empty((len(stack), len(X))), max(1, _BLOCK // X[0].size)
+    for i in range(0, len(X), step):
+        labels[:, i : i + step] = stack @ rows[i : i + step].T.astype(np.float64)
+    return labels.reshape(*S.shape[:-2], len(X)) / np.sqrt(X[0].size)
+
+
 def mse(S_hat, S):
     """Error ||S_hat - S||^2 / (dL) per entry; 1 for S_hat = 0 on average over teachers.
 
-    The test error of the predictor <X, S_hat> / sqrt(dL) is this plus delta.
+    The test error of `predict` with S_hat on fresh sequences of the model is this plus delta.
 
     Parameters
     ----------

@@ -9,10 +9,14 @@ import io
 from base64 import b64encode
 from itertools import product
 
-import matplotlib as mpl
 import numpy as np
-from cycler import cycler
-from matplotlib import patheffects
+
+try:
+    import matplotlib as mpl
+    from cycler import cycler
+    from matplotlib import patheffects
+except ImportError as error:
+    raise ImportError("bsr.plotting draws with matplotlib: install bilinear-sequence-regression[plot]") from error
 
 __all__ = ["COLORS", "STYLE", "experiment", "label_line", "shades", "slider_figure", "threshold", "use_style"]
 

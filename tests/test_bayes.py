@@ -38,7 +38,7 @@ def test_mmse_solves_the_state_evolution_fixed_point(beta, rho, delta):
     error = bayes.mmse(alpha, beta, rho, delta)
     assert bsr.denoising.mmse((delta + error) / alpha, beta, rho) == pytest.approx(error, rel=1e-8, abs=1e-12)
     assert (np.diff(error) <= 0).all()
-    assert (error <= ridge.mse(alpha, delta) + 1e-12).all()
+    assert (error <= ridge.mse(alpha, delta=delta) + 1e-12).all()
 
 
 @pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (3.0, 0.5), (0.2, 0.9), (2.0, 1.0), (1.0, 4.0)])

@@ -163,5 +163,5 @@ def test_without_a_scan_tokens_are_not_read():
 def test_a_warning_points_at_the_line_of_the_caller():
     line = sys._getframe().f_lineno + 2
     with pytest.warns(bsr.ConvergenceWarning) as caught:
-        bsr.estimators.gamp_rie(np.eye(9).reshape(9, 3, 3) + 0.1, np.arange(9.0), 1, 0.0, iterations=1)
+        bsr.estimators.gamp_rie(np.eye(9).reshape(9, 3, 3) + 0.1, np.arange(9.0), 1, iterations=1)
     assert (caught[0].filename, caught[0].lineno) == (__file__, line)

@@ -35,8 +35,8 @@ def test_predictions_are_those_of_the_theory(capsys):
             "bayes_optimal": bayes.mmse(alpha, 2.0, 0.2, 0.1),
             "nuclear_norm_best": nuclear_norm.mse(alpha, 2.0, 0.2, 0.1, lam=None),
             "nuclear_norm_minimal": nuclear_norm.mse(alpha, 2.0, 0.2, 0.1, lam=0.0),
-            "ridge_best": ridge.mse(alpha, 0.1),
-            "least_squares": ridge.mse(alpha, 0.1, lam=0.0),
+            "ridge_best": ridge.mse(alpha, delta=0.1),
+            "least_squares": ridge.mse(alpha, delta=0.1, lam=0.0),
         }
     assert answer["exact_recovery_without_noise"]["bayes_optimal"] == limits.strong_recovery(2.0, 0.2)
 
@@ -48,7 +48,7 @@ def test_the_number_of_samples_reaches_the_error(capsys):
     assert bayes.mmse(alpha["bayes_optimal"], 2.0, 0.2, 0.05) == pytest.approx(0.1, rel=1e-9)
     assert nuclear_norm.mse(alpha["nuclear_norm_best"], 2.0, 0.2, 0.05, lam=None) == pytest.approx(0.1, rel=1e-8)
     assert nuclear_norm.mse(alpha["nuclear_norm_minimal"], 2.0, 0.2, 0.05, lam=0.0) == pytest.approx(0.1, rel=1e-8)
-    assert ridge.mse(alpha["ridge_best"], 0.05) == pytest.approx(0.1, rel=1e-12)
+    assert ridge.mse(alpha["ridge_best"], delta=0.05) == pytest.approx(0.1, rel=1e-12)
     for name, n in row["n"].items():
         assert n - 1 < alpha[name] * 5000 <= n
 

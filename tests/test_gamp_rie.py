@@ -27,7 +27,7 @@ def one_thread():
 
 
 def learn(data, **options):
-    return gamp_rie(data.X, data.y, data.U.shape[1], data.problem.delta, teacher=data.S, **options)
+    return gamp_rie(data.X, data.y, data.U.shape[1], teacher=data.S, **options)
 
 
 def quiet(*args, **options):
@@ -187,11 +187,11 @@ def test_no_factor_exceeds_one_and_they_fall_like_the_inverse_noise(rho, beta):
 )
 def test_the_estimate_follows_the_units_of_the_data(sample, X_unit, y_unit):
     X, rank = sample.X.astype(np.float64), sample.U.shape[1]
-    expected = gamp_rie(X, sample.y, rank, 0.1, teacher=sample.S, tol=1e-6)
+    expected = gamp_rie(X, sample.y, rank, teacher=sample.S, tol=1e-6)
     unit = y_unit / X_unit
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, 0.1, teacher=unit * sample.S, tol=1e-6)
+        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, teacher=unit * sample.S, tol=1e-6)
     np.testing.assert_allclose(result.S / unit, expected.S, atol=1e-7)
     for name, value in vars(expected.history).items():
         power = 0 if name == "change" else 2
@@ -203,14 +203,14 @@ def test_the_estimate_follows_the_units_of_single_precision_tokens(sample, X_uni
     rank = sample.U.shape[1]
     X = np.float32(X_unit) * sample.X
     assert X.dtype == np.float32
-    expected = gamp_rie(sample.X, sample.y, rank, 0.1)
-    np.testing.assert_allclose(X_unit * gamp_rie(X, sample.y, rank, 0.1).S, expected.S, atol=1e-4)
+    expected = gamp_rie(sample.X, sample.y, rank)
+    np.testing.assert_allclose(X_unit * gamp_rie(X, sample.y, rank).S, expected.S, atol=1e-4)
 
 
 def test_a_known_signal_is_in_the_units_of_the_data(sample):
     rank = sample.U.shape[1]
-    expected = gamp_rie(sample.X, sample.y, rank, 0.1, signal=1.0)
-    result = gamp_rie(4 * sample.X, 32 * sample.y, rank, 0.1, signal=64.0)
+    expected = gamp_rie(sample.X, sample.y, rank, signal=1.0)
+    result = gamp_rie(4 * sample.X, 32 * sample.y, rank, signal=64.0)
     np.testing.assert_allclose(result.S, 8 * expected.S, rtol=1e-12)
     np.testing.assert_allclose(result.history.signal, 64.0)
 
@@ -227,7 +227,7 @@ def test_a_bad_entry_is_found_by_the_pass_over_the_samples(bad):
     X = np.random.default_rng(0).standard_normal((60, 100, 100))
     X[31, 5, 7] = bad  # not among those that tell the scale
     with pytest.raises(ValueError, match=r"X must be finite and at most 1e\+30 in modulus"):
-        gamp_rie(X, np.ones(60), 2, 0.0)
+        gamp_rie(X, np.ones(60), 2)
     X[31, 5, 7] = 1e20  # allowed
     assert np.isfinite(quiet(X, np.ones(60), 2, 0.0, iterations=3).S).all()
 
@@ -296,7 +296,7 @@ def test_an_estimate_that_is_worse_than_none_is_not_given_in_silence(kind, alpha
         X, y, new_X, new_y = labelled((NOT_WHITE | HEAVY_TAILS)[kind], seed, round(alpha * 196))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = gamp_rie(X, y, 2, 0.1, damping=damping, iterations=60, tol=1e-3)
+            result = gamp_rie(X, y, 2, damping=damping, iterations=60, tol=1e-3)
         errors = new_y - new_X.reshape(1000, -1) @ result.S.ravel() / 14
         assert result.converged is (not caught)
         if np.mean(errors**2) > np.mean(new_y**2):
@@ -310,7 +310,7 @@ def test_it_tells_that_tokens_are_not_white(kind):
     with pytest.warns(
         bsr.ConvergenceWarning, match=r"tokens are not white \(they vary in about \d+ of 196 directions\)"
     ):
-        result = gamp_rie(X, y, 2, 0.1, iterations=20)
+        result = gamp_rie(X, y, 2, iterations=20)
     assert not result.converged
 
 
@@ -319,14 +319,14 @@ def test_it_does_not_rest_where_residuals_exceed_the_labels():
     with pytest.warns(
         bsr.ConvergenceWarning, match="came to rest after 1 iterations where state evolution does not hold"
     ):
-        result = gamp_rie(X, y, 2, 0.1, tol=1e9)
+        result = gamp_rie(X, y, 2, tol=1e9)
     assert result.converged is False
 
 
 def test_it_tells_that_residuals_exceed_the_labels_where_tokens_are_white():
     X, y, *_ = labelled(HEAVY_TAILS["sparse"], 0, 294)
     with pytest.warns(bsr.ConvergenceWarning, match="worse than none: damping=0.3"):
-        assert not gamp_rie(X, y, 2, 0.1, iterations=8).converged
+        assert not gamp_rie(X, y, 2, iterations=8).converged
 
 
 def test_no_false_alarm():
@@ -336,7 +336,7 @@ def test_no_false_alarm():
         data = bsr.Problem(alpha, 1.0, rank / 8, delta).sample(8, rng)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            gamp_rie(data.X, data.y, rank, delta)
+            gamp_rie(data.X, data.y, rank)
         assert not any("white" in str(w.message) or "does not hold" in str(w.message) for w in caught)
 
 
@@ -385,25 +385,25 @@ def sample():
 
 def test_equivariance(sample):
     rank = sample.U.shape[1]
-    S = gamp_rie(sample.X, sample.y, rank, 0.1).S
+    S = gamp_rie(sample.X, sample.y, rank).S
     transposed = np.ascontiguousarray(sample.X.transpose(0, 2, 1))
-    assert gamp_rie(transposed, sample.y, rank, 0.1).S.T == pytest.approx(S, abs=1e-6)
+    assert gamp_rie(transposed, sample.y, rank).S.T == pytest.approx(S, abs=1e-6)
     rotation, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((20, 20)))
-    assert gamp_rie(sample.X @ rotation, sample.y, rank, 0.1).S == pytest.approx(S @ rotation, abs=1e-6)
-    assert gamp_rie(sample.X[::-1].copy(), sample.y[::-1], rank, 0.1).S == pytest.approx(S, abs=1e-6)
-    assert gamp_rie(sample.X, -sample.y, rank, 0.1).S == pytest.approx(-S, abs=1e-6)
+    assert gamp_rie(sample.X @ rotation, sample.y, rank).S == pytest.approx(S @ rotation, abs=1e-6)
+    assert gamp_rie(sample.X[::-1].copy(), sample.y[::-1], rank).S == pytest.approx(S, abs=1e-6)
+    assert gamp_rie(sample.X, -sample.y, rank).S == pytest.approx(-S, abs=1e-6)
 
 
 def test_neither_storage_nor_the_teacher_nor_delta_matter(sample):
     rank = sample.U.shape[1]
-    result = gamp_rie(sample.X, sample.y, rank, 0.1, teacher=sample.S)
-    double = gamp_rie(sample.X.astype(np.float64), sample.y, rank, 7.0, rng=np.random.default_rng(3))
+    result = gamp_rie(sample.X, sample.y, rank, teacher=sample.S)
+    double = gamp_rie(sample.X.astype(np.float64), sample.y, rank)
     assert double.S == pytest.approx(result.S, abs=1e-10)
     assert np.isnan(double.history.error).all()
 
 
 def test_history(sample):
-    result = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, teacher=sample.S)
+    result = gamp_rie(sample.X, sample.y, sample.U.shape[1], teacher=sample.S)
     history = result.history
     assert {len(column) for column in vars(history).values()} == {result.iterations}
     assert history.q[-1] == pytest.approx(np.mean(result.S**2))
@@ -415,8 +415,8 @@ def test_history(sample):
 
 
 def test_damping_changes_the_way_but_not_the_end(sample):
-    plain = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1)
-    damped = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, damping=0.4)
+    plain = gamp_rie(sample.X, sample.y, sample.U.shape[1])
+    damped = gamp_rie(sample.X, sample.y, sample.U.shape[1], damping=0.4)
     assert damped.S == pytest.approx(plain.S, abs=1e-6)
     assert np.linalg.norm(damped.history.q[:5] - plain.history.q[:5]) > 0.01
 
@@ -480,22 +480,22 @@ def test_mean_in_an_interval_at_any_width(mean):
 
 def test_labels_without_signal():
     X = np.random.default_rng(0).standard_normal((30, 8, 10))
-    result = gamp_rie(X, np.zeros(30), 2, 0.0)
+    result = gamp_rie(X, np.zeros(30), 2)
     assert result.converged
     assert not result.S.any()
     assert result.history.q.shape == (0,)
 
 
 def test_progress_bar(sample, capsys):
-    gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1)
+    gamp_rie(sample.X, sample.y, sample.U.shape[1])
     assert capsys.readouterr().err == ""
-    gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, progress=True)
+    gamp_rie(sample.X, sample.y, sample.U.shape[1], progress=True)
     assert "GAMP-RIE" in capsys.readouterr().err
 
 
 def test_it_says_when_it_did_not_converge(sample):
     with pytest.warns(bsr.ConvergenceWarning, match=r"at iteration 3; damping=0\.3"):
-        result = gamp_rie(sample.X, sample.y, sample.U.shape[1], 0.1, iterations=3)
+        result = gamp_rie(sample.X, sample.y, sample.U.shape[1], iterations=3)
     assert not result.converged
     assert result.iterations == 3
 

@@ -164,7 +164,7 @@ class TestPenalty:
         assert nuclear_norm.mse(alpha, beta, rho, delta, lam=lam) == pytest.approx(best, rel=1e-8)
         others = nuclear_norm.mse(alpha, beta, rho, delta, lam=lam * np.array([0.5, 0.9, 1.1, 2.0]))
         assert (others > best).all()
-        assert bayes.mmse(alpha, beta, rho, delta) < best < ridge.mse(alpha, delta)
+        assert bayes.mmse(alpha, beta, rho, delta) < best < ridge.mse(alpha, delta=delta)
 
 
 def test_more_samples_than_entries_without_penalty_is_least_squares():

@@ -294,7 +294,7 @@ def test_data_follow_the_theory(d, alpha, beta, rho, delta, lam):
 
 def test_the_sample_complexity_inverts_the_error():
     error, delta = np.array([0.9, 0.5, 0.1, 1e-6])[:, None], np.array([0.0, 0.01, 2.0])
-    alpha = bsr.theory.ridge.sample_complexity(error, delta)
-    np.testing.assert_allclose(bsr.theory.ridge.mse(alpha, delta), np.broadcast_to(error, (4, 3)), rtol=1e-9)
+    alpha = bsr.theory.ridge.sample_complexity(error, delta=delta)
+    np.testing.assert_allclose(bsr.theory.ridge.mse(alpha, delta=delta), np.broadcast_to(error, (4, 3)), rtol=1e-9)
     with pytest.raises(ValueError, match="error must be strictly between 0 and 1"):
         bsr.theory.ridge.sample_complexity(0.0)

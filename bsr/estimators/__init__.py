@@ -1,9 +1,33 @@
-"""The estimators, run on data."""
+"""The estimators, run on data.
 
-from bsr.estimators.gamp_rie import gamp_rie
-from bsr.estimators.gradient_descent import gradient_descent
-from bsr.estimators.nuclear_norm import nuclear_norm
-from bsr.estimators.posterior import posterior
-from bsr.estimators.ridge import ridge
+Each is a function of arrays that returns a frozen result with `S`, `converged`, `iterations` and more. Each tells the
+bytes that it needs besides X, by ``nuclear_norm.memory(shape, dtype, ...)`` with its own options, and refuses with a
+MemoryError to begin where they are not available.
+"""
 
-__all__ = ["gamp_rie", "gradient_descent", "nuclear_norm", "posterior", "ridge"]
+from bsr.estimators._gamp_rie import GampHistory, GampRie, gamp_rie
+from bsr.estimators._gradient_descent import DescentHistory, GradientDescent, gradient_descent
+from bsr.estimators._interpolate import interpolate
+from bsr.estimators._nuclear_norm import NuclearNorm, nuclear_norm
+from bsr.estimators._posterior import Posterior, posterior
+from bsr.estimators._result import Result, State, TeacherError
+from bsr.estimators._ridge import Ridge, ridge
+
+__all__ = [
+    "DescentHistory",
+    "GampHistory",
+    "GampRie",
+    "GradientDescent",
+    "NuclearNorm",
+    "Posterior",
+    "Result",
+    "Ridge",
+    "State",
+    "TeacherError",
+    "gamp_rie",
+    "gradient_descent",
+    "interpolate",
+    "nuclear_norm",
+    "posterior",
+    "ridge",
+]

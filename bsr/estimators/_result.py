@@ -1,11 +1,18 @@
-"""What the results of all estimators have in common."""
+"""What the estimators share: results, the states that a callback sees on the way, and one that keeps the errors."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from bsr._checks import as_real
+from bsr.model import mse, predict
 
-class Result:
+__all__ = ["Result", "State", "TeacherError"]
+
+_RECOVERED = 0.01  # error per entry below which a teacher counts as recovered
+
+
+class Short:
     """A frozen collection of arrays and numbers: equal to itself alone, and shown in one line.
 
     The repr gives shapes in place of arrays. To be used with ``@dataclass(frozen=True, eq=False, repr=False)``.
@@ -15,9 +22,142 @@ class Result:
         return f"{type(self).__name__}({', '.join(f'{f.name}={_short(getattr(self, f.name))}' for f in fields(self))})"
 
 
+class Result(Short):
+    """What every estimator returns: an estimate `S`, of shape (..., L, d), `converged`, `iterations`, and more."""
+
+    def predict(self, X):
+        """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, L, d)
+            Token sequences in the units of those that were learned from.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match.
+        """
+        return predict(X, self.S)
+
+    def metrics(self, teacher):
+        """Numbers that compare the estimate with the teacher, where that is known.
+
+        Parameters
+        ----------
+        teacher : array_like, shape (L, d)
+
+        Returns
+        -------
+        dict of str to float
+            `error` ||S - teacher||^2 / (dL), whether that is below 0.01 (`recovered`), the nuclear norm of S over that
+            of the teacher (`nuclear_ratio`), `iterations` and `converged`; means over the replicas that did not
+            diverge, NaN if there is none. Some estimators add their own.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not match.
+        """
+        teacher = as_real("teacher", teacher)
+        stack = self.S.reshape(-1, *self.S.shape[-2:])
+        stack = stack[np.isfinite(stack).all(axis=(1, 2))]
+        errors, lengths = mse(stack, teacher), np.linalg.norm(stack, "nuc", axis=(1, 2))
+        return {
+            "error": _mean(errors),
+            "recovered": _mean(errors < _RECOVERED),
+            "nuclear_ratio": _mean(lengths) / float(np.linalg.norm(teacher, "nuc")),
+            "iterations": self.iterations,
+            "converged": self.converged,
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class State(Short):
+    """What an estimator shows to its callback on the way.
+
+    Attributes
+    ----------
+    iteration : int
+        Iterations, steps or sweeps done.
+    S : ndarray, shape (..., L, d)
+        The estimate now; for `posterior`, the last sample. NaN for a replica that diverged.
+    U : ndarray or None, shape (..., L, rank)
+        Its factor on positions, of estimators that have factors.
+    V : ndarray or None, shape (..., d, rank)
+        Its factor on channels.
+    """
+
+    iteration: int
+    S: np.ndarray
+    U: np.ndarray | None = None
+    V: np.ndarray | None = None
+
+
+class TeacherError:
+    """A callback that keeps the error ||S - teacher||^2 / (dL) at each state of one run.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (L, d)
+
+    Attributes
+    ----------
+    iteration : ndarray, shape (T,)
+        When the states were seen.
+    error : ndarray, shape (T,) or (T, replicas)
+        Errors; infinite for a replica that had diverged.
+    mean_error : ndarray, shape (T,)
+        The same for the mean of the replicas that had not diverged; infinite if all had.
+
+    Raises
+    ------
+    ValueError
+        When it is called, if the shapes do not match.
+    """
+
+    def __init__(self, teacher):
+        self._teacher = as_real("teacher", teacher)
+        self._seen = []
+
+    def __call__(self, state):
+        error = np.asarray(mse(state.S, self._teacher))
+        stack = state.S.reshape(-1, *self._teacher.shape)
+        fine = stack[np.isfinite(error.reshape(-1))]
+        mean_error = mse(fine.mean(axis=0), self._teacher) if len(fine) else np.inf
+        self._seen.append((state.iteration, np.where(np.isfinite(error), error, np.inf), mean_error))
+
+    @property
+    def iteration(self):
+        return self._column(0)
+
+    @property
+    def error(self):
+        return self._column(1)
+
+    @property
+    def mean_error(self):
+        return self._column(2)
+
+    def _column(self, k):
+        return np.array([entry[k] for entry in self._seen])
+
+    def __repr__(self):
+        L, d = self._teacher.shape
+        return f"TeacherError(teacher=<{L} x {d}>, states={len(self._seen)})"
+
+
+def _mean(values):
+    return float(np.mean(values)) if len(values) else np.nan
+
+
 def _short(value):
     if isinstance(value, np.ndarray):
         return f"<{' x '.join(map(str, value.shape))}>"
-    if isinstance(value, Result):
+    if isinstance(value, Short):
         return f"{type(value).__name__}(...)"
     return f"{value:.4g}" if isinstance(value, float) else repr(value)

@@ -40,17 +40,17 @@ _ROUNDING = 1e-12  # of A^T q and of singular values, relative
 
 @blas_for(0)  # small decompositions between passes over X
 def iterate(splitting, tol, iterations, report):
-    """S, the dual point, the gap they certify, iterations done; `report` hears how far it is."""
+    """S, the dual point, the gap they certify, iterations done; `report` hears how far it is, and may end it by True."""
     gate, due = tol, False
     for t in range(1, iterations + 1):
         residual, norm = splitting.evaluate()
         last, forced = t == iterations, t in (_FORCED, iterations)
         if t % _CHECK == 0 or forced:
             guess = splitting.guess()
-            report(t, guess)
-            if guess <= gate or forced:
+            stopped = report(t, guess, splitting)
+            if guess <= gate or forced or stopped:
                 S, dual, gap = splitting.certificate()
-                if gap <= tol or last:
+                if gap <= tol or last or stopped:
                     return S, dual, gap, t
                 gate = max(0.9 * tol / gap * guess, 0.1 * gate)  # what would have been small enough, in proportion
         due |= t in _ADAPT
@@ -115,6 +115,9 @@ class DouglasRachford:
         step = self.accelerated.step(self.R.ravel(), residual.ravel(), norm)
         self.R = step.reshape(self.R.shape)
 
+    def candidate(self):
+        return self.S if self.lam > 0.0 else self._moved
+
     def guess(self):
         """Gap between the point of the second half and its dual point, exact up to rounding."""
         nuclear, top = linalg.norm(self._moved, "nuc"), linalg.norm(self._pulled, 2)
@@ -126,9 +129,9 @@ class DouglasRachford:
 
     def certificate(self):
         if self.lam > 0.0:
-            return penalised_certificate(self.X, self.y, self.unit, self.lam, self.S)
+            return penalised_certificate(self.X, self.y, self.unit, self.lam, self.candidate())
         dual = self._to_data(self._q)
-        return interpolation_certificate(self.X, self.y, self.unit, self._moved, dual, self._correction)
+        return interpolation_certificate(self.X, self.y, self.unit, self.candidate(), dual, self._correction)
 
 
 class PrimalDual:
@@ -198,12 +201,12 @@ class PrimalDual:
         """R and gamma, from which Douglas-Rachford can go on."""
         return self._S + self._W, self.gamma
 
-    def _candidate(self):
+    def candidate(self):
         return self._S if self.lam > 0.0 else 2.0 * self._S - self.S + self._W - self.W
 
     def guess(self):
         """What the certificate will say, roughly and without a pass over the data."""
-        S, q, residual = self._candidate(), self._q, self._residual
+        S, q, residual = self.candidate(), self._q, self._residual
         nuclear, top, error = linalg.norm(S, "nuc"), linalg.norm(self._W, 2), linalg.norm(residual)
         if nuclear == 0.0 or top == 0.0:
             return np.inf
@@ -214,9 +217,9 @@ class PrimalDual:
 
     def certificate(self):
         if self.lam > 0.0:
-            return penalised_certificate(self.X, self.y, self.unit, self.lam, self._candidate())
+            return penalised_certificate(self.X, self.y, self.unit, self.lam, self.candidate())
         correction = partial(least_norm, self.X, unit=self.unit, stop=0.1 * FEASIBLE * linalg.norm(self.y))
-        return interpolation_certificate(self.X, self.y, self.unit, self._candidate(), self._q, correction)
+        return interpolation_certificate(self.X, self.y, self.unit, self.candidate(), self._q, correction)
 
 
 METHODS = {"douglas-rachford": DouglasRachford, "primal-dual": PrimalDual}

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bsr._checks import check_integer
 from bsr.model import Problem
-from bsr.sweep._tasks import ADAPTERS, Estimator, Task
+from bsr.sweep._tasks import ESTIMATORS, FINISHERS, Estimator, Task
 
 __all__ = ["Config"]
 
-_SUPPLIED = ("X", "y", "rng", "teacher", "progress")  # arguments of the estimators that a sweep sets itself
+_SUPPLIED = ("X", "y", "descent", "rng", "callback", "progress")  # arguments of the estimators that a sweep sets itself
 _KEYS = {
     "the file": ("sweep", "problem", "estimator"),
     "[sweep]": ("seed", "seeds", "d", "dtype"),
@@ -75,9 +75,9 @@ class Config:
                 problem.sizes(d)
             object.__setattr__(self, "d", tuple(map(int, self.d)))
             for estimator in self.estimators:
-                _check_options(estimator)
-                for problem in self.problems:
-                    _check_noise(estimator, problem)
+                _check_estimator(estimator)
+                for problem, d in product(self.problems, self.d):
+                    _check_values(estimator, problem, d)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
@@ -115,8 +115,9 @@ class Config:
         text : str
             Three kinds of tables. `[sweep]` has the keys `d` (one or a list), `seeds`, `seed` and `dtype`. `[problem]`
             has `alpha`, `beta`, `rho`, `delta`, each a number or a list; lists make a grid, and `[[problem]]` may be
-            repeated. `[[estimator]]` has `name` and the options of that function of `bsr.estimators`. A list in its
-            table `grid`, as in `grid = {lr = [0.1, 0.7]}`, makes one variant for each entry.
+            repeated. `[[estimator]]` has `name` and the options of that function of `bsr.estimators`, and perhaps
+            `then = {name = "interpolate"}`, with options, for what is to be done with its result. A list in its table
+            `grid`, as in `grid = {lr = [0.1, 0.7]}`, makes one variant for each entry.
         name : str, default 'config'
             What error messages call it.
 
@@ -221,23 +222,29 @@ def _variants(table):
     return [Estimator(name, table | dict(zip(grid, point, strict=True))) for point in product(*grid.values())]
 
 
-def _check_options(estimator):
-    name, options = estimator.name, estimator.options
-    if not isinstance(name, str) or name not in ADAPTERS:
-        raise ValueError(f"unknown estimator {name!r}; allowed are {', '.join(ADAPTERS)}")
-    signature = inspect.signature(ADAPTERS[name].function).parameters
+def _check_estimator(estimator):
+    """That the estimator exists, and takes options of these names and kinds."""
+    options = dict(estimator.options)
+    then = options.pop("then", None)
+    _check_options("estimator", estimator.name, ESTIMATORS, options)
+    if then is not None:
+        if not isinstance(then, dict) or "name" not in then:
+            raise ValueError(f"option 'then' of estimator {estimator.name} must be a table with a name, got {then!r}")
+        then = dict(then)
+        name = then.pop("name")
+        _check_options("then", name, FINISHERS, then)
+        if (first := FINISHERS[name].follows) is not ESTIMATORS[estimator.name]:
+            raise ValueError(f"option 'then' of this name follows {first.__name__}, got it for {estimator.name}")
+
+
+def _check_options(what, name, functions, options):
+    if not isinstance(name, str) or name not in functions:
+        raise ValueError(f"unknown {what} {name!r}; allowed are {', '.join(functions)}")
+    signature = inspect.signature(functions[name]).parameters
     allowed = [key for key in signature if key not in _SUPPLIED]
     for key, value in options.items():
         if key not in allowed:
-            raise ValueError(f"unknown option {key!r} of estimator {name}; allowed are {', '.join(allowed)}")
-        if key == "init":
-            if name != "gradient_descent" or value != "nuclear_norm":
-                raise ValueError(
-                    f"option 'init' may only be \"nuclear_norm\", for gradient_descent, got {value!r} for {name}"
-                )
-            if "init_scale" in options:
-                raise ValueError("options 'init' and 'init_scale' of gradient_descent exclude each other")
-            continue
+            raise ValueError(f"unknown option {key!r} of {what} {name}; allowed are {', '.join(allowed)}")
         default = signature[key].default
         if isinstance(default, bool):
             right, kind = isinstance(value, bool), "true or false"
@@ -249,10 +256,12 @@ def _check_options(estimator):
             right, kind = _is_number(value), "a number"
         if not right:
             hint = f"; grid = {{{key} = [...]}} makes a variant for each entry" if isinstance(value, list) else ""
-            raise ValueError(f"option {key!r} of estimator {name} must be {kind}, got {value!r}{hint}")
+            raise ValueError(f"option {key!r} of {what} {name} must be {kind}, got {value!r}{hint}")
 
 
-def _check_noise(estimator, problem):
-    """The conditional laws that `posterior` samples have no width without noise."""
-    if estimator.name == "posterior" and not estimator.options.get("delta", problem.delta) > 0.0:
-        raise ValueError("estimator posterior needs delta > 0, in each [problem] or as an option; got delta = 0")
+def _check_values(estimator, problem, d):
+    """What the estimator itself says of its options, when it is asked for its memory."""
+    try:
+        _ = Task(problem=problem, d=d, estimator=estimator, index=0).memory
+    except ValueError as error:
+        raise ValueError(f"estimator {estimator.name} at d = {d}, {problem}: {error}") from None

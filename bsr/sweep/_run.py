@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-import bsr
 from bsr._checks import check_integer, check_real
+from bsr._memory import available
+from bsr._version import __version__
 from bsr.sweep._config import Config
-from bsr.sweep._memory import available
 from bsr.sweep._store import Store
 from bsr.sweep._tasks import execute, git_commit
 from bsr.sweep._workers import cores, pool, without_ctrl_c
@@ -184,7 +184,7 @@ def run(
 
 def _mixed(store):
     """What sets the rows that are kept apart from those to come, in words; nothing if nothing does."""
-    now, before = (bsr.__version__, git_commit()), store.origins()
+    now, before = (__version__, git_commit()), store.origins()
     others = [" ".join(filter(None, origin)) for origin in sorted(before - {now}, key=str)]
     if others:
         return f"rows made with {', '.join(others)} are kept; new ones are made with {' '.join(filter(None, now))}"

@@ -9,7 +9,9 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
-import bsr
+import psutil
+
+from bsr._version import __version__
 from bsr.model import Problem
 from bsr.sweep._tasks import canonical, git_commit
 
@@ -139,7 +141,7 @@ class Store:
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)")
         self._connection.execute(f"CREATE TABLE results ({columns})")
-        self._write_meta(created=_now(), bsr_version=bsr.__version__, git_commit=git_commit())
+        self._write_meta(created=_now(), bsr_version=__version__, git_commit=git_commit())
 
     def _describe(self, config):
         self._write_meta(config=config.text, config_name=Path(config.name).name, config_hash=config.hash)
@@ -238,8 +240,8 @@ def load(path, raw=False):
     Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher, whose fluctuations
     are most of the error's at small sizes; `relative_error`, their ratio; `train_error`; `recovered`, the fraction of
     estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the teacher's; `iterations`;
-    `converged`, a fraction. Means over the replicas of gradient descent that did not diverge, which adds
-    `error_averaged` and `relative_error_averaged` of their mean, `error_stopped` at the best of the recorded steps,
+    `converged`, a fraction; of those that iterate, `error_stopped`, the least error on the way. Means over the replicas
+    of gradient descent that did not diverge, which adds `error_averaged` and `relative_error_averaged` of their mean,
     `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions
     `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
     `effective_sample_size`, the nuclear norm its certified `gap`.
@@ -340,10 +342,6 @@ def _beside(path):
 
 
 def _is_local(path):
-    try:
-        import psutil
-    except ImportError:
-        return False
     kinds = {Path(mount.mountpoint): mount.fstype.lower() for mount in psutil.disk_partitions(all=True)}
     return next((kinds[folder] for folder in path.resolve().parents if folder in kinds), None) in _LOCAL
 

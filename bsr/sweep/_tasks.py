@@ -9,26 +9,24 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import bsr
 from bsr import estimators
-from bsr.estimators._splitting import FACTOR_LIMIT, factor_bytes
-from bsr.estimators.posterior import posterior_bytes
-from bsr.model import Problem, mse
-from bsr.sensing import forward
+from bsr._version import __version__
+from bsr.model import Problem
 
-__all__ = ["ADAPTERS", "Estimator", "Task", "execute"]
+__all__ = ["ESTIMATORS", "FINISHERS", "Estimator", "Task", "execute"]
 
-RECOVERED = 0.01  # error below which the teacher counts as recovered, as in the book
+_FUNCTIONS = {name: getattr(estimators, name) for name in estimators.__all__ if hasattr(getattr(estimators, name), "memory")}
+FINISHERS = {name: f for name, f in _FUNCTIONS.items() if hasattr(f, "follows")}
+ESTIMATORS = {name: f for name, f in _FUNCTIONS.items() if name not in FINISHERS}
+
 _INTERPRETER = 3e8  # bytes of a worker before it has any data
 _LOCK = threading.Lock()  # a process has one number of threads, that of the task which it runs
 
@@ -47,8 +45,9 @@ class Estimator:
     name : str
         A function of `bsr.estimators`.
     options : dict, default {}
-        Its keyword arguments. The rank, the noise variance and the penalty of ridge regression are the teacher's rank
-        and the problem's delta unless given. `init="nuclear_norm"` starts gradient descent at that solution.
+        Its keyword arguments. Where it needs them and they are not given, `rank` is the teacher's, and `delta` and
+        `lam` are the problem's delta. `then`, a dict with a `name` and options, is what takes the result further:
+        `interpolate` after gradient descent.
 
     Raises
     ------
@@ -125,19 +124,40 @@ class Task:
         """Sources of randomness for the data and for the estimator.
 
         Both are children of the root seed, found by their names and not by counting: results do not depend on which
-        tasks there are, or on their order. The data's name leaves out the estimator, so all estimators get the same.
+        tasks there are, or on their order. The names leave out the estimator: all estimators get the same data, and
+        start from the same draws, whatever their options.
         """
-        names = hashlib.sha256(canonical(self._data_name).encode()).hexdigest(), self.key
-        words = (tuple(int(name[i : i + 8], 16) for i in range(0, 64, 8)) for name in names)
+        digests = (
+            hashlib.sha256(canonical(name).encode()).hexdigest()
+            for name in (self._data_name, {**self._data_name, "for": "estimator"})
+        )
+        words = (tuple(int(digest[i : i + 8], 16) for i in range(0, 64, 8)) for digest in digests)
         return tuple(np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key)) for key in words)
+
+    def arguments(self, function, **more):
+        """What a function takes of what is known: of the model where it has no default, of `more` in any case."""
+        _, _, r = self.problem.sizes(self.d)
+        model = {"rank": r, "delta": self.problem.delta, "lam": self.problem.delta}
+        wanted = inspect.signature(function).parameters
+        needed = {name: value for name, value in model.items() if name in wanted and wanted[name].default is inspect._empty}
+        return needed | {name: value for name, value in more.items() if name in wanted}
 
     @property
     def memory(self):
-        """Estimate of the bytes that a worker needs for this task, itself included."""
-        n, L, r = self.problem.sizes(self.d)
-        itemsize, options = np.dtype(self.dtype).itemsize, self.estimator.options
-        extra = ADAPTERS[self.estimator.name].memory(n, L, self.d, int(options.get("rank", r)), itemsize, options)
-        return _INTERPRETER + n * L * self.d * itemsize + extra
+        """Estimate of the bytes that a worker needs for this task, itself included.
+
+        Raises
+        ------
+        ValueError
+            If the estimator does not take the options.
+        """
+        n, L, _ = self.problem.sizes(self.d)
+        options = dict(self.estimator.options)
+        shape, then, function = (n, L, self.d), options.pop("then", None), ESTIMATORS[self.estimator.name]
+        extra = function.memory(shape, self.dtype, **self.arguments(function) | options)
+        if then:
+            extra = max(extra, FINISHERS[then["name"]].memory(shape, self.dtype))
+        return _INTERPRETER + n * L * self.d * np.dtype(self.dtype).itemsize + extra
 
 
 def execute(task, threads=1):
@@ -171,7 +191,7 @@ def execute(task, threads=1):
         "seconds": seconds,
         "note": "\n".join(dict.fromkeys(str(warning.message) for warning in caught)) or None,
         "traceback": trace,
-        "version": bsr.__version__,
+        "version": __version__,
         "git_commit": git_commit(),
         "machine": f"{platform.node()} ({platform.machine()}, {platform.system()})",
     }
@@ -180,7 +200,7 @@ def execute(task, threads=1):
 @cache
 def git_commit():
     """The commit of the package's checkout, with a plus if files have changed since; None outside one."""
-    root = Path(bsr.__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:
@@ -197,101 +217,25 @@ def _measure(task):
     """The numbers of one task."""
     data_rng, rng = task.generators()
     data = task.problem.sample(task.d, data_rng, task.dtype)
-    adapter, options = ADAPTERS[task.estimator.name], dict(task.estimator.options)
-    delta = data.problem.delta
-    supplied = {"rank": data.U.shape[1], "delta": delta, "signal": 1.0, "lam": delta, "rng": rng, "teacher": data.S}
-    wanted = inspect.signature(adapter.function).parameters
-    given = {key: supplied[key] for key in (*adapter.supplied, *({"rng", "teacher"} & set(wanted)))}
-    if options.get("init") == "nuclear_norm":
-        options["init"] = estimators.nuclear_norm(data.X, data.y).S
-    result = adapter.function(data.X, data.y, **given | options)
-    found = {**_common(result, data), **adapter.metrics(result, data)}
+    function, options = ESTIMATORS[task.estimator.name], dict(task.estimator.options)
+    then, errors = options.pop("then", None), estimators.TeacherError(data.S)
+    given = task.arguments(function, signal=1.0, rng=rng, callback=errors)
+    result = function(data.X, data.y, **given | options)
+    if then:
+        then = dict(then)
+        result = FINISHERS[then.pop("name")](data.X, data.y, result, **then)
+    found = {
+        "power": np.mean(data.S**2),
+        "train_error": _mean_finite(np.mean((data.y - result.predict(data.X)) ** 2, axis=-1)),
+        **result.metrics(data.S),
+    }
+    if "callback" in given:
+        found["error_stopped"] = _mean_finite(errors.error.min(axis=0, initial=np.inf))
     return {key: float(value) if np.isfinite(value) else None for key, value in found.items()}
 
 
-def _common(result, data):
-    """What all estimators are asked; means over the replicas that did not diverge."""
-    stack = result.S.reshape(-1, *data.S.shape)
-    stack = stack[np.isfinite(stack).all(axis=(1, 2))]
-    nothing = np.full(1, np.nan)
-    errors = mse(stack, data.S) if len(stack) else nothing
-    lengths = np.linalg.norm(stack, "nuc", axis=(1, 2)) if len(stack) else nothing
-    return {
-        "error": np.mean(errors),
-        "power": np.mean(data.S**2),
-        "recovered": np.mean(errors < RECOVERED),
-        "nuclear_ratio": np.mean(lengths) / np.linalg.norm(data.S, "nuc"),
-        "train_error": _train_error(result, data),
-        "iterations": result.iterations,
-        "converged": result.converged,
-    }
-
-
-def _train_error(result, data):
-    if result.S.ndim == 3:  # replicas, whose errors are known
-        return np.mean(result.train_error[~result.diverged]) if not result.diverged.all() else np.nan
-    return np.mean((data.y - forward(data.X, result.S) / np.sqrt(result.S.size)) ** 2)
-
-
-def _descent_metrics(result, data):
-    fine = ~result.diverged
-    m = int(fine.sum())
-    norm, mean_norm = np.mean(result.S[fine] ** 2) if m else np.nan, np.mean(result.S_mean**2)
-    history = result.history.error[:, fine]
-    return {
-        "error_averaged": mse(result.S_mean, data.S),
-        "error_stopped": history.min(axis=0).mean() if m else np.nan,
-        "norm": norm,
-        "overlap_replicas": (m * mean_norm - norm) / (m - 1) if m > 1 else np.nan,
-        "overlap_teacher": np.mean(result.S_mean * data.S),
-        "landed": np.mean(result.landed),
-        "diverged": np.mean(result.diverged),
-    }
-
-
-def _posterior_metrics(result, data):
-    return {
-        "error_sample": np.mean([mse(S, data.S) for S in result.samples]),
-        "spread": result.spread,
-        "effective_sample_size": result.effective_sample_size,
-    }
-
-
-def _descent_memory(n, L, d, r, itemsize, options):
-    # X in the other precision too; teams of both precisions at the change; estimates in float64 at the end.
-    m = options.get("replicas", 1)
-    start = _nuclear_memory(n, L, d, r, itemsize, {}) if "init" in options else 0
-    run = (12 - itemsize) * n * L * d + 12 * m * (2 * n + 2 * L * d + 2 * r * (L + d)) + 32 * m * L * d
-    return max(start, run)
-
-
-def _nuclear_memory(n, L, d, r, itemsize, options):
-    method, factors = options.get("method"), factor_bytes(n, L, d, options.get("lam", 0.0))
-    return 0 if method == "primal-dual" or (method is None and factors > FACTOR_LIMIT) else factors
-
-
-def _ridge_memory(n, L, d, r, itemsize, options):
-    return 16 * n * L * d + 16 * min(n, L * d) ** 2
-
-
-def _posterior_memory(n, L, d, r, itemsize, options):
-    kept = (options.get("sweeps", 400) - options.get("burn_in", 100)) // options.get("thin", 1)
-    return posterior_bytes(n, L, d, r, max(kept, 0), itemsize)
-
-
-class Adapter(NamedTuple):
-    """How a sweep talks to an estimator."""
-
-    function: Callable
-    supplied: tuple = ()  # arguments that come from the data unless the options set them
-    metrics: Callable = lambda result, data: {}  # beyond the common ones
-    memory: Callable = lambda n, L, d, r, itemsize, options: 0  # bytes beyond X
-
-
-ADAPTERS = {
-    "gamp_rie": Adapter(estimators.gamp_rie, ("rank", "delta", "signal")),
-    "posterior": Adapter(estimators.posterior, ("rank", "delta"), _posterior_metrics, _posterior_memory),
-    "nuclear_norm": Adapter(estimators.nuclear_norm, (), lambda result, data: {"gap": result.gap}, _nuclear_memory),
-    "ridge": Adapter(estimators.ridge, ("lam",), memory=_ridge_memory),
-    "gradient_descent": Adapter(estimators.gradient_descent, ("rank",), _descent_metrics, _descent_memory),
-}
+def _mean_finite(values):
+    """Mean over the replicas that did not diverge."""
+    values = np.atleast_1d(values)
+    values = values[np.isfinite(values)]
+    return values.mean() if len(values) else np.nan

@@ -43,7 +43,7 @@ def strong_recovery(beta=1.0, rho=1.0):
     return (rho * (1.0 + (1.0 - rho) / aspect_ratio(beta)))[()]
 
 
-def weak_recovery(beta=1.0, delta=0.0):
+def weak_recovery(*, beta=1.0, delta=0.0):
     """Sample complexity alpha_bar = n / (r (d + L)) above which low-rank teachers (rho -> 0) can be learned at all.
 
     Parameters
@@ -72,7 +72,7 @@ def weak_recovery(beta=1.0, delta=0.0):
     return ((1.0 + delta) / (k + 1.0 / k))[()]
 
 
-def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
+def low_rank_mmse(alpha_bar, *, beta=1.0, delta=0.0):
     """Bayes-optimal error for rho -> 0 at fixed alpha_bar = n / (r (d + L)): a few directions among many.
 
     Parameters
@@ -105,7 +105,7 @@ def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
     alpha_bar, beta, delta = check_broadcast(
         alpha_bar=(alpha_bar, "positive"), beta=(beta, "positive"), delta=(delta, "non-negative")
     )
-    k, onset = np.sqrt(_short_over_long(beta)), weak_recovery(beta, delta)
+    k, onset = np.sqrt(_short_over_long(beta)), weak_recovery(beta=beta, delta=delta)
     w = k + 1.0 / k
 
     def per_unit(t, k):  # the error over w t, which is 1 at t = 0
@@ -126,7 +126,7 @@ def low_rank_mmse(alpha_bar, beta=1.0, delta=0.0):
     return out[()]
 
 
-def long_sequence_mmse(alpha, rho=1.0, delta=0.0):
+def long_sequence_mmse(alpha, *, rho=1.0, delta=0.0):
     """Bayes-optimal error for beta -> infinity (or 0): regression with the short side's covariance known.
 
     Parameters

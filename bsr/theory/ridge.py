@@ -7,7 +7,7 @@ from bsr._checks import check_broadcast
 __all__ = ["mse", "sample_complexity"]
 
 
-def mse(alpha, delta=0.0, lam=None):
+def mse(alpha, *, delta=0.0, lam=None):
     """Error of ridge regression: minimise sum (y - <X, S>/sqrt(dL))^2 + lam ||S||^2.
 
     Parameters
@@ -49,7 +49,7 @@ def mse(alpha, delta=0.0, lam=None):
     return np.where(D > 0.0, out, np.where(delta > 0.0, np.inf, 0.0))[()]
 
 
-def sample_complexity(error, delta=0.0):
+def sample_complexity(error, *, delta=0.0):
     """Sample complexity alpha at which the error of ridge regression with the best penalty is `error`.
 
     Parameters

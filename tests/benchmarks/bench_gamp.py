@@ -35,8 +35,8 @@ def bench(n, d, rounds, burst):
         "fused pass": lambda: fused(X, S, y, 1.0),
         "two gemv": lambda: A.T @ (y32 - A @ s32),
         "decomposition": lambda: np.linalg.svd(R),
-        "one iteration": lambda: gamp_rie(X, y, d // 5, *NOISE, iterations=1, tol=0.0),
-        f"{1 + MORE} iterations": lambda: gamp_rie(X, y, d // 5, *NOISE, iterations=1 + MORE, tol=0.0),
+        "one iteration": lambda: gamp_rie(X, y, d // 5, iterations=1, tol=0.0),
+        f"{1 + MORE} iterations": lambda: gamp_rie(X, y, d // 5, iterations=1 + MORE, tol=0.0),
     }
     seconds = interleaved(calls, rounds, burst)
     print(f"\nn = {n}, d = L = {d}, {rounds} x {burst} calls each")

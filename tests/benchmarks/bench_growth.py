@@ -32,7 +32,7 @@ def seconds(call, count=1, repeats=3):
 
 def gamp(d):
     data = bsr.Problem(0.5, 1.0, 0.2, 0.1).sample(d, rng=0)
-    return seconds(lambda: gamp_rie(data.X, data.y, data.U.shape[1], 0.1, iterations=10, tol=0), 11)
+    return seconds(lambda: gamp_rie(data.X, data.y, data.U.shape[1], iterations=10, tol=0), 11)
 
 
 def descent(d):

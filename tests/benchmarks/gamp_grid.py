@@ -39,7 +39,7 @@ POINTS = [
 
 def run(problem, d, rng, **options):
     data = problem.sample(d, rng)
-    result = gamp_rie(data.X, data.y, data.U.shape[1], data.problem.delta, teacher=data.S, **options)
+    result = gamp_rie(data.X, data.y, data.U.shape[1], teacher=data.S, **options)
     return data, result, np.mean(data.S**2)
 
 
@@ -64,7 +64,7 @@ def grid(instances=240):
         offsets.append(error[-1] - theory)
         if not result.converged:
             rank = data.U.shape[1]
-            damped = gamp_rie(data.X, data.y, rank, p.delta, damping=0.3).converged
+            damped = gamp_rie(data.X, data.y, rank, damping=0.3).converged
             unconverged.append((p, rank, result.history.change[-1], error[-1], theory, damped))
     print(f"{instances} instances: {exploded} exploded; largest error at any iteration {worst:.3f} of that of 0")
     print(f"final error less theory: mean {np.mean(offsets):.4f}, mean absolute {np.mean(np.abs(offsets)):.4f}")
@@ -98,7 +98,7 @@ def theory(seeds=8):
 def large():
     data = bsr.Problem(0.5, 1, 0.2, 0.0).sample(200)
     start = perf_counter()
-    result = gamp_rie(data.X, data.y, data.U.shape[1], 0.0, teacher=data.S, iterations=30, tol=1e-4)
+    result = gamp_rie(data.X, data.y, data.U.shape[1], teacher=data.S, iterations=30, tol=1e-4)
     seconds = (perf_counter() - start) / result.iterations
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"X of {data.X.nbytes / 2**30:.2f} GiB; peak memory {peak:.2f} GiB; {seconds:.2f} s an iteration")

@@ -40,7 +40,7 @@ def main(runs=2000, seed=0):
         n, L, d = X.shape
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = gamp_rie(X, y, rank, delta, damping=float(rng.choice([0.0, 0.0, 0.3])))
+            result = gamp_rie(X, y, rank, damping=float(rng.choice([0.0, 0.0, 0.3])))
         said = "".join(str(warning.message) for warning in caught)
         alarms += "does not hold" in said or "worse than none" in said
         accused += "not white" in said

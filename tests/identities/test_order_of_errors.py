@@ -21,7 +21,7 @@ def assert_at_most(smaller, larger):
 def test_nothing_beats_the_bayes_optimal_error():
     best = bayes.mmse(*PROBLEMS)
     assert_at_most(0.0, best)
-    for other in (ridge.mse(ALPHA, DELTA), nuclear_norm.mse(*PROBLEMS, lam=0.0), nuclear_norm.mse(*PROBLEMS, lam=None)):
+    for other in (ridge.mse(ALPHA, delta=DELTA), nuclear_norm.mse(*PROBLEMS, lam=0.0), nuclear_norm.mse(*PROBLEMS, lam=None)):
         assert_at_most(best, other)
 
 
@@ -32,7 +32,7 @@ def test_no_penalty_beats_the_best_one():
     for factor in (0.0, 0.5, 0.9, 1.1, 2.0, 10.0):
         assert_at_most(best, nuclear_norm.mse(*PROBLEMS, lam=factor * lam))
     for factor in (0.0, 0.5, 2.0, 10.0):
-        assert_at_most(ridge.mse(ALPHA, DELTA), ridge.mse(ALPHA, DELTA, factor * DELTA))
+        assert_at_most(ridge.mse(ALPHA, delta=DELTA), ridge.mse(ALPHA, delta=DELTA, lam=factor * DELTA))
 
 
 def test_more_penalty_next_to_recovery_means_more_error():

@@ -11,10 +11,11 @@ import numpy as np
 from scipy import linalg
 from tqdm import tqdm
 
-from bsr._checks import check_integer, check_number, check_samples, warn_convergence
+from bsr._checks import check_callback, check_integer, check_number, check_samples, warn_convergence
+from bsr._memory import available, check_memory
 from bsr._threads import blas_for
 from bsr.estimators._constraints import raise_inconsistent, row_norm
-from bsr.estimators._result import Result
+from bsr.estimators._result import Result, State
 from bsr.estimators._splitting import FACTOR_LIMIT, METHODS, DouglasRachford, factor_bytes, iterate
 from bsr.sensing import adjoint
 
@@ -22,6 +23,7 @@ __all__ = ["NuclearNorm", "nuclear_norm"]
 
 # Measured by tests/benchmarks/nuclear_norm_steps.py, on white tokens
 _DIRECT = 400  # constraints up to which factors pay at once
+_SMALL = 2e8  # bytes of factors that are always there
 _PATIENCE = 0.13  # iterations, over min(n, dL), after which a primal-dual run has cost as much as factors
 
 
@@ -42,7 +44,7 @@ class NuclearNorm(Result):
         float64 from S, `dual` and the data alone, at least 0.
     dual : ndarray, shape (n,)
         A dual point: ||sum_mu dual_mu X_mu / sqrt(dL)||_op <= 1. Its value is <dual, y> for lam=0, and
-        lam <dual, y> - lam^2 ||dual||^2 / 2 for lam>0; no S has less.
+        lambda <dual, y> - lambda^2 ||dual||^2 / 2 for lambda = lam (dL)^(1/4) > 0; no S has less.
     method : str
         The method used; the last one if there were two.
     """
@@ -54,9 +56,13 @@ class NuclearNorm(Result):
     dual: np.ndarray
     method: str
 
+    def metrics(self, teacher):
+        """As of every estimator, and the duality gap."""
+        return super().metrics(teacher) | {"gap": self.gap}
 
-def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progress=False):
-    """Minimise ||S||_* subject to <X_mu, S>/sqrt(dL) = y_mu, or 1/2 sum (y - <X, S>/sqrt(dL))^2 + lam ||S||_*.
+
+def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, callback=None, progress=False):
+    """Minimise ||S||_* subject to <X_mu, S>/sqrt(dL) = y_mu, or 1/2 sum (y - <X, S>/sqrt(dL))^2 + lambda ||S||_*.
 
     Parameters
     ----------
@@ -66,7 +72,8 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     y : array_like, shape (n,)
         Labels.
     lam : float, default 0.0
-        Penalty, zero or positive. Zero asks for interpolation.
+        Penalty, zero or positive, in the units of `bsr.theory.nuclear_norm`: lambda = lam (dL)^(1/4). Zero asks for
+        interpolation. From lambda = ||sum_mu y_mu X_mu / sqrt(dL)||_op on, S = 0.
     tol : float, default 1e-6
         Stop when the relative duality gap is certified to be below this.
     method : {None, 'douglas-rachford', 'primal-dual'}
@@ -74,9 +81,12 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
         converges in some 10 to 100 iterations on any tokens. Primal-dual needs little memory besides X, is faster where
         white tokens are many, and stalls on tokens that are far from white. None starts with the one that is likely to
         be faster, and changes from primal-dual to Douglas-Rachford once factors would have cost no more, if they fit in
-        4 GB.
+        4 GB and in the memory that is available.
     iterations : int, default 5000
         Largest number of iterations.
+    callback : callable, optional
+        Called with a `State` after every fifth iteration; the iteration ends if it returns True. ``TeacherError(S)`` is
+        one. Without penalty, a state meets the labels only roughly.
     progress : bool, default False
         Show a progress bar.
 
@@ -88,6 +98,8 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     ------
     ValueError
         If shapes do not match, entries are not finite, a parameter is out of range, or lam=0 and no S meets the labels.
+    MemoryError
+        If ``nuclear_norm.memory(X.shape, lam=lam, method=method)`` bytes are not available.
 
     Warns
     -----
@@ -99,31 +111,35 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     With A S = <X, S>/sqrt(dL) and a step gamma, one iteration of Douglas-Rachford at a matrix R is ::
 
         S = soft-threshold of R at gamma
-        S' = argmin ||y - A S'||^2 + (lam / gamma) ||S' - (2S - R)||^2, for lam=0 the projection on A S' = y
+        S' = argmin ||y - A S'||^2 + (lambda / gamma) ||S' - (2S - R)||^2, for lam=0 the projection on A S' = y
         R' = R + S' - S
 
     and one of the primal-dual method, with eta >= ||A||^2 ::
 
         S' = soft-threshold of S + A^T q at gamma
-        q' = (q + (y - A(2S' - S)) / eta) / (1 + lam / (eta gamma))
+        q' = (q + (y - A(2S' - S)) / eta) / (1 + lambda / (eta gamma))
 
     Both maps are non-expansive, over-relaxed by 1.8 and sped up by Anderson acceleration of memory 10, whose points
     count only while residuals fall. eta starts at an estimate and is raised whenever a step shows that it was too low.
     gamma is set a few times from the singular values: to ||S|| / ||A^T dual|| by Douglas-Rachford; by primal-dual close
-    to the threshold theta of approximate message passing, where divergence(theta) = n - lam dL / theta at
+    to the threshold theta of approximate message passing, where divergence(theta) = n - lambda dL / theta at
     S + theta A^T dual for white tokens (arXiv:1210.4139, section 3.2). The estimate is the same in any units of X and
     y. Book, chapter 11, :eq:`eq-11-problem` and :eq:`eq-11-dual`.
     """
     X, y = check_samples(X, y)
     lam, tol = check_number("lam", lam, "non-negative"), check_number("tol", tol, "positive")
     iterations = check_integer("iterations", iterations, 1)
+    check_callback(callback)
     if method is not None and method not in METHODS:
         raise ValueError(f"method must be None or one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    check_memory("nuclear_norm", memory, X.shape, X.dtype, lam=lam, method=method or "primal-dual")
     n, D = len(y), X[0].size
+    penalty = lam * D**0.25
     first, patience = method, iterations
     if method is None:
         first = "primal-dual"
-        if factor_bytes(*X.shape, lam) <= FACTOR_LIMIT:
+        factors = factor_bytes(*X.shape, lam)
+        if factors <= _SMALL or factors <= min(FACTOR_LIMIT, available()):
             # Interpolation by passes is slow where n is close to dL, and factors are all there is to it above.
             hard = lam == 0.0 and (n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT)
             pays = hard or min(n, D) <= _DIRECT
@@ -132,13 +148,13 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     image = adjoint(X, y) / np.sqrt(D)
     with blas_for(0):
         top = linalg.norm(image, 2)
-    if not y.any() or (lam > 0.0 and top <= lam):
-        dual = y / lam if lam else np.zeros(n)
+    if not y.any() or (lam > 0.0 and top <= penalty):
+        dual = y / penalty if lam else np.zeros(n)
         return NuclearNorm(S=np.zeros(X.shape[1:]), converged=True, iterations=0, gap=0.0, dual=dual, method=first)
     if top == 0.0:
         raise_inconsistent()
-    S, dual, gap, done, last = _solve(X, y, lam, tol, first, patience, iterations, progress)
-    if gap > tol:
+    S, dual, gap, done, last, stopped = _solve(X, y, penalty, tol, first, patience, iterations, callback, progress)
+    if gap > tol and not stopped:
         warn_convergence(
             f"the duality gap {gap:.1e} is above tol={tol} after {done} iterations of method {last!r}; more iterations "
             "help, or a larger lam; with 'primal-dual' also tokens that are centred, and channels of one scale"
@@ -146,23 +162,40 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, progr
     return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=last)
 
 
-def _solve(X, y, lam, tol, method, patience, iterations, progress):
-    """S, the dual point, the gap they certify, iterations done, the method that ended."""
+def _solve(X, y, penalty, tol, method, patience, iterations, callback, progress):
+    """S, the dual point, the gap they certify, iterations done, the method that ended, whether the callback ended it."""
     # Where the labels have norm 1 over all, and token sequences norm 1 in root mean square.
     norm, height = row_norm(X), linalg.norm(y)
     size = norm / np.sqrt(X[0].size)
-    problem = X, y / height, 1.0 / norm, lam / (height * size)
+    problem = X, y / height, 1.0 / norm, penalty / (height * size)
     with tqdm(total=iterations, disable=not progress) as bar:
 
-        def report(done, gap):
-            bar.n = done
+        before, stopped = 0, False
+
+        def report(done, gap, splitting):
+            nonlocal stopped
+            bar.n = before + done
             bar.set_postfix(gap=f"about {gap:.0e}")
+            if callback is not None:
+                stopped = bool(callback(State(before + done, height / size * splitting.candidate())))
+            return stopped
 
         splitting = METHODS[method](*problem)
         S, dual, gap, done = iterate(splitting, tol, min(patience, iterations), report)
-        if gap > tol and done < iterations:
-            method = "douglas-rachford"
+        if gap > tol and done < iterations and not stopped:
+            method, before = "douglas-rachford", done
             splitting = DouglasRachford(*problem, start=splitting.state())
-            S, dual, gap, more = iterate(splitting, tol, iterations - done, lambda t, gap: report(done + t, gap))
-            done += more
-    return height / size * S, dual / size, gap, done, method
+            S, dual, gap, done = iterate(splitting, tol, iterations - before, report)
+    return height / size * S, dual / size, gap, before + done, method, stopped
+
+
+def memory(shape, dtype=np.float32, *, lam=0.0, method=None, **options):
+    """Bytes that `nuclear_norm` needs besides X: factors for Douglas-Rachford, a few dozen vectors for primal-dual."""
+    n, L, d = shape
+    factors = factor_bytes(n, L, d, lam)
+    if method == "primal-dual" or (method is None and factors > FACTOR_LIMIT):
+        factors = 0
+    return factors + 400 * (n + L * d)
+
+
+nuclear_norm.memory = memory

@@ -7,6 +7,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from bsr._checks import check_number, check_samples, warn_convergence
+from bsr._memory import check_memory
 from bsr.estimators._result import Result
 
 __all__ = ["Ridge", "ridge"]
@@ -55,6 +56,8 @@ def ridge(X, y, lam):
     ------
     ValueError
         If shapes do not match, entries are not finite, or `lam` is negative.
+    MemoryError
+        If ``ridge.memory(X.shape)`` bytes are not available.
 
     Warns
     -----
@@ -71,6 +74,7 @@ def ridge(X, y, lam):
     X, y = check_samples(X, y)
     lam = check_number("lam", lam, "non-negative")
     n, L, d = X.shape
+    check_memory("ridge", memory, X.shape, X.dtype)
     A = np.divide(X.reshape(n, L * d), np.sqrt(d * L), dtype=np.float64)
     wide = n <= L * d
     gram = A @ A.T if wide else A.T @ A
@@ -91,3 +95,12 @@ def ridge(X, y, lam):
             f"the gradient is {gradient:.1e} at the solution, {linalg.norm(pull):.1e} at 0: ill-conditioned"
         )
     return Ridge(S=S.reshape(L, d), converged=converged)
+
+
+def memory(shape, dtype=np.float32, **options):
+    """Bytes that `ridge` needs besides X: the data in float64 and the scratch of a decomposition, two Gram matrices."""
+    n, L, d = shape
+    return 16 * n * L * d + 16 * min(n, L * d) ** 2
+
+
+ridge.memory = memory

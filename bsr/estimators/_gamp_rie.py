@@ -6,22 +6,15 @@ import numpy as np
 from scipy.special import erf, erfcx
 from tqdm import trange
 
-from bsr._checks import (
-    check_integer,
-    check_number,
-    check_range,
-    check_samples,
-    check_teacher,
-    warn_convergence,
-)
+from bsr._checks import check_callback, check_integer, check_number, check_range, check_samples, warn_convergence
 from bsr._threads import blas_for
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
-from bsr.estimators._result import Result
+from bsr.estimators._result import Result, Short, State
 from bsr.estimators._scale import root_mean_square, some
 from bsr.sensing import adjoint, fused
 
-__all__ = ["GampRie", "History", "gamp_rie"]
+__all__ = ["GampHistory", "GampRie", "gamp_rie"]
 
 _SUSPICIOUS = 1e15  # a sum over samples, in units where tokens and labels are of order 1
 _ROUNDING = 1e-24  # residuals of this power, relative to the labels, are rounding
@@ -32,7 +25,7 @@ _SAMPLES = 64  # that tell whether tokens are white, once something is wrong
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class History(Result):
+class GampHistory(Short):
     """What happened at each iteration t = 1 ... T of `gamp_rie`; arrays of shape (T,), in the units of S squared.
 
     Attributes
@@ -46,8 +39,6 @@ class History(Result):
         Variance of the teacher's entries that the denoiser was told.
     error_estimate : ndarray
         What state evolution says of the error of S_t given both: signal * MMSE(noise / signal).
-    error : ndarray
-        ||S_t - S||^2 / (dL) if a teacher was given, NaN otherwise.
     change : ndarray
         ||S_t - S_{t-1}|| / ||S_t||, a number without unit.
     """
@@ -56,7 +47,6 @@ class History(Result):
     noise: np.ndarray
     signal: np.ndarray
     error_estimate: np.ndarray
-    error: np.ndarray
     change: np.ndarray
 
 
@@ -72,20 +62,26 @@ class GampRie(Result):
         Whether the last change was below the tolerance, and nothing at the end contradicts state evolution.
     iterations : int
         Passes over X.
-    history : History
+    noise : float
+        Variance of the Gaussian noise in the matrix that was denoised last: the last entry of `history.noise`. Times
+        alpha and the mean square of the tokens it is the squared error on a label that was left out.
+    delta : float
+        Variance of the label noise as measured: what that squared error has beyond the last `history.error_estimate`,
+        zero or positive. It means something where the iteration has converged.
+    history : GampHistory
         The course of the iterations.
     """
 
     S: np.ndarray
     converged: bool
     iterations: int
-    history: History
+    noise: float
+    delta: float
+    history: GampHistory
 
 
 @blas_for(0)  # small decompositions between passes over X
-def gamp_rie(
-    X, y, rank, delta, *, signal=None, iterations=200, tol=1e-8, damping=0.0, rng=0, teacher=None, progress=False
-):
+def gamp_rie(X, y, rank, *, signal=None, iterations=200, tol=1e-8, damping=0.0, callback=None, progress=False):
     """Learn the teacher from sequences and labels by approximate message passing.
 
     Parameters
@@ -97,9 +93,6 @@ def gamp_rie(
         Labels, in any unit.
     rank : int
         Rank r of the teacher, at least 1.
-    delta : float
-        Variance of the label noise, zero or positive. Not used, so a wrong value does no harm: the residuals tell the
-        sum of noise and error, and no more is needed. Part of the signature that the estimators share.
     signal : float, optional
         Variance of the teacher's entries, positive: 1 for data from the model. Measured by default, see Notes.
     iterations : int, default 200
@@ -111,10 +104,8 @@ def gamp_rie(
         close to a transition, and most runs on tokens of which 5 % are not zero. On tokens that are not white the
         iteration explodes without it; 0.5 to 0.9 and more iterations settle some such runs. State evolution then no
         longer describes the way there.
-    rng : int or numpy.random.Generator, default 0
-        Not used: the iteration starts from S = 0. Part of the signature that the estimators share.
-    teacher : array_like, shape (L, d), optional
-        If given, `history.error` is recorded. It does not influence the estimate.
+    callback : callable, optional
+        Called with a `State` after each iteration; the iteration ends if it returns True. ``TeacherError(S)`` is one.
     progress : bool, default False
         Show a progress bar.
 
@@ -135,7 +126,9 @@ def gamp_rie(
 
     Notes
     -----
-    In units in which the entries of X have mean square 1, starting from S = 0 and residuals z = 0, one iteration is ::
+    The variance of the label noise is not asked for: the residuals tell the sum of noise and error, and no more is
+    needed. In units in which the entries of X have mean square 1, starting from S = 0 and residuals z = 0, an iteration
+    is ::
 
         z <- y - <X, S>/sqrt(dL) + (divergence / alpha) z
         noise = mean(z^2) / alpha
@@ -163,18 +156,17 @@ def gamp_rie(
     X, y = check_samples(X, y, scan=False)
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
-    delta = check_number("delta", delta, "non-negative")
     signal = None if signal is None else check_number("signal", signal, "positive")
     iterations = check_integer("iterations", iterations, 1)
     tol, damping = check_number("tol", tol, "non-negative"), check_number("damping", damping, "weight")
-    teacher = check_teacher(teacher, L, d)
+    check_callback(callback)
 
     # In units in which tokens and labels have mean square 1; S is then in units of `unit`.
     size, label = root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0
     y, unit = y / label, label / size
     rho, alpha, scale, root = rank / min(d, L), n / (d * L), 1.0 / (size * np.sqrt(d * L)), (d * L) ** 0.25
     S, z, divergence = np.zeros((L, d)), np.zeros(n), 0.0
-    history, scanned, converged, excess = [], False, False, False
+    history, scanned, converged, stopped, excess = [], False, False, False, False
     for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
         if t == 0:
             new_z, G = y, adjoint(X, y)
@@ -202,20 +194,23 @@ def gamp_rie(
         S = keep * S + (1.0 - keep) * new_S
         z = keep * z + (1.0 - keep) * new_z
         divergence = keep * divergence + (1.0 - keep) * new_divergence
-        error = np.nan if teacher is None else np.mean((S - teacher / unit) ** 2)
-        history.append((np.mean(S**2), noise, variance, error, change))
-        if change <= tol:
-            converged = True
+        history.append((np.mean(S**2), noise, variance, change))
+        converged = bool(change <= tol)
+        stopped = callback is not None and bool(callback(State(t + 1, unit * S)))
+        if converged or stopped:
             break
-    if not converged or excess:
+    if (not converged and not stopped) or excess:
         warn_convergence(_advice(X, size, t + 1, history[-1][-1], tol, damping, excess, converged))
-    q, noise, variance, error, change = np.array(history).reshape(-1, 5).T
+    q, noise, variance, change = np.array(history).reshape(-1, 4).T
     trusted = variance * denoising_mmse(noise / variance, L / d, rho)
+    left_out, expected = (alpha * noise[-1], trusted[-1]) if history else (0.0, 0.0)
     return GampRie(
         S=unit * S,
         converged=converged and not excess,
         iterations=t + 1,
-        history=History(*(unit**2 * column for column in (q, noise, variance, trusted, error)), change),
+        noise=float(unit**2 * left_out / alpha),
+        delta=float(label**2 * max(left_out - expected, 0.0)),
+        history=GampHistory(*(unit**2 * column for column in (q, noise, variance, trusted)), change),
     )
 
 
@@ -272,3 +267,12 @@ def _directions(A, size):
     cosines = (squares.sum(axis=1) - 1.0) / (len(sizes) - 1)  # of a row with the others, squared, on average
     mean, error = cosines.mean(), 2.0 * cosines.std() / np.sqrt(len(sizes))
     return 1.0 / max(mean, 1.0 / A.shape[1]), mean - 3.0 * error <= 1.1 / A.shape[1]
+
+
+def memory(shape, dtype=np.float32, rank=1, **options):
+    """Bytes that `gamp_rie` needs besides X: a dozen matrices of the size of S, and as many vectors of labels."""
+    n, L, d = shape
+    return 96 * (n + L * d)
+
+
+gamp_rie.memory = memory

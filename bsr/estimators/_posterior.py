@@ -6,9 +6,19 @@ import numpy as np
 from scipy import linalg
 from tqdm import trange
 
-from bsr._checks import as_real, check_integer, check_number, check_samples, child_generator, warn_convergence
+from bsr._checks import (
+    as_real,
+    check_callback,
+    check_integer,
+    check_number,
+    check_samples,
+    child_generator,
+    warn_convergence,
+)
+from bsr._memory import check_memory
 from bsr._threads import blas_for
-from bsr.estimators._result import Result
+from bsr.estimators._result import Result, State
+from bsr.model import mse
 
 __all__ = ["Posterior", "posterior"]
 
@@ -57,6 +67,14 @@ class Posterior(Result):
     converged: bool
     iterations: int
 
+    def metrics(self, teacher):
+        """As of every estimator, and `error_sample`, the mean error of the samples, `spread`, `effective_sample_size`."""
+        return super().metrics(teacher) | {
+            "error_sample": float(np.mean(mse(self.samples, teacher))),
+            "spread": self.spread,
+            "effective_sample_size": self.effective_sample_size,
+        }
+
 
 def _draw(H, y, delta, rng):
     """One exact sample of u given y = H u + sqrt(delta) xi, with u and xi standard normal.
@@ -76,30 +94,6 @@ def _draw(H, y, delta, rng):
     if m <= n:
         return u + linalg.cho_solve(factor, H.T @ gap, check_finite=False)
     return u + H.T @ linalg.cho_solve(factor, gap, check_finite=False)
-
-
-def posterior_bytes(n, L, d, rank, kept, itemsize):
-    """Memory beyond X: X in float64 if it is not, the linear map, its Gram matrix, the samples and their deviations."""
-    m = max(d, L) * rank
-    return 8 * ((n * L * d if itemsize < 8 else 0) + n * m + min(n, m) ** 2 + 2 * kept * L * d)
-
-
-def _check_memory(n, L, d, rank, kept, itemsize, limit):
-    need = posterior_bytes(n, L, d, rank, kept, itemsize)
-    if need <= limit:
-        return
-    fits = next(
-        (
-            k
-            for k in range(d, 0, -1)
-            if posterior_bytes(*(s * k // d for s in (n * k, L, d, rank)), kept, itemsize) <= limit
-        ),
-        0,
-    )
-    raise ValueError(
-        f"X must be smaller: n={n}, L={L}, d={d} at rank={rank} with {kept} samples kept needs {need:.1e} bytes, over "
-        f"memory_limit={limit:.1e}; with the same ratios d <= {fits} fits, or raise memory_limit or thin"
-    )
 
 
 def _precision(samples):
@@ -123,7 +117,7 @@ def posterior(
     thin=1,
     init=None,
     min_effective=30.0,
-    memory_limit=2e9,
+    callback=None,
     rng=0,
     progress=False,
 ):
@@ -152,8 +146,9 @@ def posterior(
     min_effective : float, default 30.0
         Effective sample size that counts as converged; at 30 the finite chain adds 3 % to the error of the mean. A
         chain that hardly moves scores about 10.
-    memory_limit : float, default 2e9
-        Largest memory in bytes to use beyond X itself.
+    callback : callable, optional
+        Called with a `State` after each sweep; the chain ends when it returns True and 10 samples have been kept.
+        ``TeacherError(S)`` is one.
     rng : int or numpy.random.Generator, default 0
         Source of randomness. The same integer gives the same chain; another one, another start and another chain.
     progress : bool, default False
@@ -166,8 +161,9 @@ def posterior(
     Raises
     ------
     ValueError
-        If shapes do not match, entries are not finite, a parameter is out of range, or the memory would exceed the
-        limit.
+        If shapes do not match, entries are not finite, or a parameter is out of range.
+    MemoryError
+        If ``posterior.memory(X.shape, rank=rank, ...)`` bytes are not available; `thin` saves some.
 
     Warns
     -----
@@ -196,15 +192,9 @@ def posterior(
     rank = check_integer("rank", rank, 1)
     delta = check_number("delta", delta, "positive")
     min_effective = check_number("min_effective", min_effective, "non-negative")
-    memory_limit = check_number("memory_limit", memory_limit, "positive")
-    sweeps, burn_in = check_integer("sweeps", sweeps, 1), check_integer("burn_in", burn_in, 0)
-    thin = check_integer("thin", thin, 1)
-    kept = (sweeps - burn_in) // thin
-    if kept < _BATCHES:
-        raise ValueError(
-            f"sweeps must leave {_BATCHES} samples or more to keep, got {sweeps} with burn_in={burn_in} and thin={thin}"
-        )
-    _check_memory(n, L, d, rank, kept, X.itemsize, memory_limit)
+    check_callback(callback)
+    kept = _kept(sweeps, burn_in, thin)
+    check_memory("posterior", memory, X.shape, X.dtype, rank, sweeps=sweeps, burn_in=burn_in, thin=thin)
     rng = child_generator(rng)
     if init is None:
         V = rng.standard_normal((d, rank))
@@ -227,14 +217,18 @@ def posterior(
             H = (X_t @ (scale * U)).reshape(n, -1)
             V = _draw(H, y, delta, rng).reshape(d, rank)
             k, skipped = divmod(t + 1 - burn_in, thin)
+            S = U @ V.T / np.sqrt(rank)
             if k > 0 and not skipped:
-                samples[k - 1] = U @ V.T / np.sqrt(rank)
+                samples[k - 1] = S
                 train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
+            if callback is not None and callback(State(t + 1, S, U, V)) and k >= _BATCHES:
+                samples, train_error = samples[:k], train_error[:k]
+                break
     spread, effective = _precision(samples)
     misfit, short = train_error.mean() / delta, effective < min_effective
     stuck = bool(misfit > 1.0 + _EXCESS * np.sqrt(2.0 / n))
     if short or stuck:
-        said = [f"{sweeps} sweeps gave {effective:.1f} effective samples < min_effective={min_effective}"] * short
+        said = [f"{t + 1} sweeps gave {effective:.1f} effective samples < min_effective={min_effective}"] * short
         said += [
             f"the training error is {misfit:.3g} times delta={delta}: the chain is stuck (start another, rng=1 say), "
             "or delta or rank is too small, or the labels are not in units in which entries of S have variance 1"
@@ -249,5 +243,30 @@ def posterior(
         U=U,
         V=V,
         converged=not (short or stuck),
-        iterations=sweeps,
+        iterations=t + 1,
     )
+
+
+def _kept(sweeps, burn_in, thin):
+    """Number of samples that are kept."""
+    sweeps, burn_in = check_integer("sweeps", sweeps, 1), check_integer("burn_in", burn_in, 0)
+    kept = (sweeps - burn_in) // check_integer("thin", thin, 1)
+    if kept < _BATCHES:
+        raise ValueError(
+            f"sweeps must leave {_BATCHES} samples or more to keep, got {sweeps} with burn_in={burn_in} and thin={thin}"
+        )
+    return kept
+
+
+def memory(shape, dtype=np.float32, rank=1, *, delta=1.0, sweeps=400, burn_in=100, thin=1, **options):
+    """Bytes that `posterior` needs besides X.
+
+    X in float64 if it is not, the linear map and its Gram matrix, the samples and their deviations from the mean.
+    """
+    check_number("delta", delta, "positive")
+    n, L, d = shape
+    m, copied = max(d, L) * rank, n * L * d if np.dtype(dtype) != np.float64 else 0
+    return 8 * (copied + n * m + min(n, m) ** 2 + 2 * _kept(sweeps, burn_in, thin) * L * d)
+
+
+posterior.memory = memory

@@ -1,8 +1,13 @@
-"""How much memory there is: that of the machine, or of the container or batch job around this process."""
+"""How much memory there is, on the machine or in the container or batch job around this process, and what needs more."""
 
+from bisect import bisect_right
 from pathlib import Path
 
-__all__ = ["available"]
+import psutil
+
+__all__ = ["available", "check_memory"]
+
+_SMALL = 2e8  # bytes that nobody needs to ask for
 
 # A group of the control groups of Linux, in their second and first version: what it may take, what it takes, and the
 # part of that which the kernel gives back when asked: pages of files that nobody has used lately.
@@ -23,20 +28,41 @@ def available(root="/"):
     Returns
     -------
     int
+    """
+    return min([psutil.virtual_memory().available, *_rooms(Path(root))])
+
+
+def check_memory(name, memory, shape, dtype, rank=None, **options):
+    """Refuse to begin what needs more memory than there is.
+
+    Parameters
+    ----------
+    name : str
+        What would begin, for the message.
+    memory : callable
+        Gives the bytes beyond X from a shape, its dtype, the rank unless that is None, and the options.
+    shape : tuple of int
+        (n, L, d).
 
     Raises
     ------
-    ImportError
-        If psutil is not installed.
+    MemoryError
+        With the estimate, what is available, and the largest d that would fit at the same ratios.
     """
-    try:
-        import psutil
-    except ImportError:
-        raise ImportError(
-            "psutil tells the available memory: install bilinear-sequence-regression[sweep], "
-            "or say memory_limit in bytes"
-        ) from None
-    return min([psutil.virtual_memory().available, *_rooms(Path(root))])
+    n, L, d = shape
+
+    def need(k):
+        smaller = tuple(max(1, size * k**power // d**power) for size, power in ((n, 2), (L, 1), (d, 1)))
+        return memory(smaller, dtype, **({} if rank is None else {"rank": max(1, rank * k // d)}), **options)
+
+    if need(d) <= _SMALL or need(d) <= (limit := available()):
+        return
+    fits = bisect_right(range(1, d), limit, key=need)
+    raise MemoryError(
+        f"{name} needs {need(d) / 1e9:.3g} GB besides X for (n, L, d) = {shape}"
+        f"{'' if rank is None else f' at rank {rank}'}, {limit / 1e9:.3g} GB are available; "
+        f"with the same ratios d <= {fits} would fit"
+    )
 
 
 def _rooms(root):

@@ -8,23 +8,27 @@ from tqdm import tqdm
 
 from bsr._checks import (
     as_real,
+    check_callback,
     check_integer,
     check_number,
     check_real,
     check_samples,
-    check_teacher,
     child_generator,
     warn_convergence,
 )
-from bsr.estimators._landing import land
-from bsr.estimators._result import Result
+from bsr._memory import check_memory
+from bsr.estimators import _nuclear_norm
+from bsr.estimators._result import Result, Short, State
+from bsr.model import mse
 
-__all__ = ["GradientDescent", "History", "gradient_descent"]
+__all__ = ["DescentHistory", "GradientDescent", "gradient_descent"]
+
+_EXPLODED = 1e6  # training error, in units of the first one, above which no descent comes back
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class History(Result):
-    """State at the recorded steps; T of them. A replica that has diverged counts infinite and in no mean.
+class DescentHistory(Short):
+    """Course of the recorded steps; T of them. A replica that has diverged counts infinite and in no mean.
 
     Attributes
     ----------
@@ -32,24 +36,18 @@ class History(Result):
         Steps done: 0, about evenly spaced in the logarithm, and the last one.
     train_error : ndarray, shape (T, replicas)
         mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2.
-    error : ndarray, shape (T, replicas)
-        ||S - teacher||^2 / (dL) if a teacher was given, NaN otherwise.
-    mean_error : ndarray, shape (T,)
-        The same for the mean of the replicas.
     overlap : ndarray, shape (T,)
         <S_a, S_b> / (dL), mean over pairs of different replicas; NaN if there is no pair.
     """
 
     step: np.ndarray
     train_error: np.ndarray
-    error: np.ndarray
-    mean_error: np.ndarray
     overlap: np.ndarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GradientDescent(Result):
-    """Result of `gradient_descent`.
+    """Result of `gradient_descent`, or of `interpolate`.
 
     Attributes
     ----------
@@ -66,12 +64,12 @@ class GradientDescent(Result):
     diverged : ndarray of bool, shape (replicas,)
         Whether the training error exploded.
     landed : ndarray of bool, shape (replicas,)
-        Whether the end was reached by a landing instead of by descent.
+        Whether `interpolate` brought it to its end.
     converged : bool
         Whether the training error of every replica is at most `tol` times mean(y^2).
     iterations : int
         Steps done by the replica that took most.
-    history : History
+    history : DescentHistory
         The course of the descent.
     """
 
@@ -84,7 +82,25 @@ class GradientDescent(Result):
     landed: np.ndarray
     converged: bool
     iterations: int
-    history: History
+    history: DescentHistory
+
+    def metrics(self, teacher):
+        """As of every estimator, and what replicas have beyond single estimates.
+
+        `error_averaged` of their mean; `norm` ||S||^2/(dL); `overlap_replicas` <S_a, S_b>/(dL) of different ones;
+        `overlap_teacher` of their mean; the fractions that `landed` and `diverged`.
+        """
+        fine = ~self.diverged
+        m = int(fine.sum())
+        norm, mean_norm = np.mean(self.S[fine] ** 2) if m else np.nan, np.mean(self.S_mean**2)
+        return super().metrics(teacher) | {
+            "error_averaged": float(mse(self.S_mean, teacher)),
+            "norm": float(norm),
+            "overlap_replicas": float((m * mean_norm - norm) / (m - 1)) if m > 1 else np.nan,
+            "overlap_teacher": float(np.mean(self.S_mean * teacher)),
+            "landed": float(np.mean(self.landed)),
+            "diverged": float(np.mean(self.diverged)),
+        }
 
 
 def gradient_descent(
@@ -101,11 +117,8 @@ def gradient_descent(
     record=10,
     tol=1e-12,
     switch=1e-8,
-    limit=1e6,
-    landing=False,
-    land_below=1e-4,
+    callback=None,
     rng=0,
-    teacher=None,
     progress=False,
 ):
     """Descend the squared training error over U and V, from several starting points at once.
@@ -129,8 +142,9 @@ def gradient_descent(
         Step size, positive; one for all replicas, or one each.
     init_scale : float or array_like of shape (replicas,), default 1.0
         Standard deviation of the normal entries of U and V at the start, zero or positive. 1 is the prior.
-    init : tuple (U0, V0) or array_like S0, optional
-        Starting point in place of a random one. Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in
+    init : tuple (U0, V0), array_like S0 or 'nuclear_norm', optional
+        Starting point in place of a random one; 'nuclear_norm' is the S of minimal nuclear norm that meets the labels.
+        Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in
         front if each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank`
         are kept. A column that is zero in both factors stays zero.
     weight_decay : float, default 0.0
@@ -143,18 +157,10 @@ def gradient_descent(
     switch : float, default 1e-8
         A replica descends in float32 until its training error is at most this many times mean(y^2), then in float64 (on
         a float64 copy of X). 0 stays in float32, infinity descends in float64 from the start.
-    limit : float, default 1e6
-        A replica has diverged when its training error is above this many times the larger of its first value and
-        mean(y^2). It is taken out; the others do not notice.
-    landing : bool, default False
-        At recorded steps, let the replicas whose training error is at most `land_below` times mean(y^2) jump to the end
-        of their descent: see Notes. Needs tol > 0 and no weight decay.
-    land_below : float, default 1e-4
-        Training error, in units of mean(y^2), at which a landing is tried.
+    callback : callable, optional
+        Called with a `State` at the recorded steps; the descent ends if it returns True. ``TeacherError(S)`` is one.
     rng : int or numpy.random.Generator, default 0
         Source of the starting points. Replica k starts at the same point whatever the number of replicas.
-    teacher : array_like, shape (L, d), optional
-        If given, errors are recorded. It does not influence the estimates.
     progress : bool, default False
         Show a progress bar.
 
@@ -166,6 +172,8 @@ def gradient_descent(
     ------
     ValueError
         If shapes do not match, entries are not finite, or a parameter is out of range.
+    MemoryError
+        If ``gradient_descent.memory(X.shape, rank=rank, ...)`` bytes are not available.
 
     Warns
     -----
@@ -177,18 +185,18 @@ def gradient_descent(
     Units. Labels c y, with starting factors sqrt(c) U and sqrt(c) V, give c times the same estimates if lr is divided
     and weight_decay multiplied by c; so do tokens X / c, with lr c and weight_decay / c.
 
-    Interruption. Ctrl-C raises KeyboardInterrupt, and the state is lost. To keep what a long descent has reached, call
-    it in legs, with fewer steps and ``init=(result.U, result.V)``.
+    Divergence. A replica has diverged when its training error is above a million times the larger of its first value
+    and mean(y^2). It is taken out; the others do not notice.
+
+    Interruption. Ctrl-C raises KeyboardInterrupt, and the state is lost. To keep what a long descent has reached, let a
+    callback keep `U` and `V`, or call it in legs, with fewer steps and ``init=(result.U, result.V)``.
 
     Step size. The curvature of the loss grows with n / (dL), and at the prior with the square of the largest singular
     value of U and V. Where it exceeds 2 / lr, descent does not follow the gradient flow: it bounces until it finds a
     flatter place, and may never come to rest. The end point then depends on lr (book, chapter 13).
 
-    Landing. Where the loss has a manifold of zeros, slow descent ends close to the nearest of them. Gauss-Newton steps
-    of minimal norm, solved by conjugate gradients in float64, go there directly. A landing that is too long, or does
-    not reach `tol`, is undone and the descent goes on. With at least as many samples as parameters, r (L + d - r) of
-    them, there is no such manifold and no landing is tried. Landing suits small steps: at a large lr, a descent that
-    still bounces at `land_below` would have ended elsewhere.
+    The end. Where the loss has a manifold of zeros, `interpolate` goes from the neighbourhood of one, such as a descent
+    reaches with tol=1e-4, to the end of slow descent.
 
     References
     ----------
@@ -198,21 +206,21 @@ def gradient_descent(
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
     steps = check_integer("steps", steps, 0)
-    U, V = _start(init, check_integer("replicas", replicas, 1), L, d, rank, init_scale, rng)
+    check_callback(callback)
+    replicas = check_integer("replicas", replicas, 1)
+    start = {"init": init, "init_scale": init_scale}
+    check_memory("gradient_descent", memory, X.shape, X.dtype, rank, replicas=replicas, **start)
+    if isinstance(init, str):
+        init = _nuclear_norm.nuclear_norm(X, y).S
+    U, V = _start(init, replicas, L, d, rank, init_scale, rng)
     replicas = len(U)
     lr = _per_replica("lr", lr, "positive", replicas)
     weight_decay = check_number("weight_decay", weight_decay, "non-negative")
-    tol, land_below = check_number("tol", tol, "non-negative"), check_number("land_below", land_below, "non-negative")
+    tol = check_number("tol", tol, "non-negative")
     switch = np.inf if np.array_equal(switch, np.inf) else check_number("switch", switch, "non-negative")
-    limit = check_number("limit", limit, "positive")
     if weight_decay * lr.max() >= 1.0:
         raise ValueError(f"weight_decay must be below 1/lr = {1 / lr.max()}, got {weight_decay}")
-    if landing and (weight_decay > 0.0 or tol == 0.0):
-        raise ValueError(f"landing needs weight_decay=0 and tol > 0, got weight_decay={weight_decay} and tol={tol}")
-    teacher = check_teacher(teacher, L, d)
     recorded = _recorded_steps(record, steps)
-    parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
-    landing = landing and n < parameters
 
     # Labels are in units of their root mean square, so that single precision holds their squares. With U and V in units
     # of (rank dL)^(1/4), the predictions are <X, U V^T> and the step is lr / (2 sqrt(rank dL)).
@@ -220,39 +228,35 @@ def gradient_descent(
     unit = (rank * d * L) ** 0.25 * np.sqrt(label)
     U, V, y = U / unit, V / unit, y / label
     rate, keep = lr * (label / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
-    reference = None if teacher is None else teacher / label
     data = {X.dtype.type: X.reshape(n, L * d)}
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
-    diverged, landed = np.zeros(replicas, dtype=bool), np.zeros(replicas, dtype=bool)
-    history, done, tried = [], 0, 0
+    diverged = np.zeros(replicas, dtype=bool)
+    history, done, stopped = [], 0, False
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
         teams = _regroup(data, y, level, U, V, rate, keep)
         _residuals(teams, errors)
-        roof = limit * np.maximum(errors, np.mean(y**2))
+        roof = _EXPLODED * np.maximum(errors, np.mean(y**2))
         one = 1.0 if y.any() else errors.max()  # what training errors are measured by
         while True:
             _residuals(teams, errors)
             diverged |= ~(errors <= roof)
             errors[diverged] = np.inf
             new_level = np.maximum(level, np.where(diverged | (errors <= tol * one), 2, errors <= switch * one))
-            near = (new_level < 2) & (errors <= land_below * one)
-            try_landing = landing and done in recorded and done > tried and near.any()
-            if try_landing or np.any(new_level != level):
+            if np.any(new_level != level):
                 _collect(teams, U, V, done)
                 level = new_level
-                if try_landing:
-                    tried = done
-                    reached, U[near], V[near] = land(_matrix(data, np.float64), y, U[near], V[near], tol * one)
-                    landed[near] = reached
-                    level[landed] = np.maximum(level[landed], 1)
                 teams = _regroup(data, y, level, U, V, rate, keep)
                 continue
             last = done == steps or np.all(level == 2)
             if last or done in recorded:
                 _collect(teams, U, V, done)
-                history.append(_observe(done, U, V, errors, diverged, reference))
-            if last:
+                S = U @ V.transpose(0, 2, 1) * np.sqrt(L * d)
+                history.append((done, errors.copy(), _overlap(S[~diverged])))
+                if callback is not None:
+                    S[diverged] = np.nan
+                    stopped = bool(callback(State(done, label * S, unit * U, unit * V)))
+            if last or stopped:
                 break
             done += 1
             _step(teams)
@@ -265,11 +269,11 @@ def gradient_descent(
     short = int(np.sum(~diverged & (errors > tol * one)))
     if diverged.any():
         warn_convergence(f"{diverged.sum()} of {replicas} replicas diverged: a smaller lr would help")
-    elif tol > 0.0 and short:
+    elif tol > 0.0 and short and not stopped:
         warn_convergence(
             f"{short} of {replicas} replicas have a training error above tol={tol} times mean(y^2) after {done} steps"
         )
-    step, *squares = map(np.array, zip(*history, strict=True))
+    step, train_error, overlap = map(np.array, zip(*history, strict=True))
     return GradientDescent(
         S=S,
         U=U,
@@ -277,10 +281,10 @@ def gradient_descent(
         S_mean=S_mean,
         train_error=label**2 * errors,
         diverged=diverged,
-        landed=landed,
+        landed=np.zeros(replicas, dtype=bool),
         converged=tol > 0.0 and bool(np.all(errors <= tol * one)),
         iterations=done,
-        history=History(step, *(label**2 * column for column in squares)),
+        history=DescentHistory(step, label**2 * train_error, label**2 * overlap),
     )
 
 
@@ -351,17 +355,10 @@ def _matrix(data, dtype):
     return data[dtype]
 
 
-def _observe(step, U, V, errors, diverged, teacher):
-    """One entry of the history."""
-    S = U @ V.transpose(0, 2, 1) * np.sqrt(U.shape[1] * V.shape[1])
-    fine = S[~diverged]
-    error, mean_error, overlap = np.full(len(U), np.nan), np.nan, np.nan
-    if teacher is not None:
-        error = np.where(diverged, np.inf, np.mean((S - teacher) ** 2, axis=(1, 2)))
-        mean_error = np.mean((fine.mean(axis=0) - teacher) ** 2) if len(fine) else np.inf
-    if (m := len(fine)) > 1:
-        overlap = (np.mean(fine.sum(axis=0) ** 2) - np.mean(np.sum(fine**2, axis=0))) / (m * (m - 1))
-    return step, errors.copy(), error, mean_error, overlap
+def _overlap(S):
+    """<S_a, S_b> / (dL), mean over pairs of different matrices of a stack; NaN if there is no pair."""
+    m = len(S)
+    return (np.mean(S.sum(axis=0) ** 2) - np.mean(np.sum(S**2, axis=0))) / (m * (m - 1)) if m > 1 else np.nan
 
 
 def _start(init, replicas, L, d, rank, init_scale, rng):
@@ -415,3 +412,21 @@ def _per_replica(name, value, condition, replicas):
     if value.shape not in ((), (replicas,)):
         raise ValueError(f"{name} must be one number or {replicas}, one for each replica, got shape {value.shape}")
     return np.array(np.broadcast_to(value, replicas))
+
+
+def memory(shape, dtype=np.float32, rank=1, *, replicas=1, init=None, init_scale=1.0, **options):
+    """Bytes that `gradient_descent` needs besides X.
+
+    X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end.
+    """
+    if isinstance(init, str) and init != "nuclear_norm":
+        raise ValueError(f"init must be 'nuclear_norm', a matrix or a pair of factors, got {init!r}")
+    if init is not None and not np.array_equal(init_scale, 1.0):
+        raise ValueError(f"init and init_scale exclude each other, got init_scale={init_scale}")
+    n, L, d = shape
+    start = _nuclear_norm.memory(shape, dtype) if isinstance(init, str) else 0
+    teams = 12 * replicas * (2 * n + 2 * L * d + 2 * rank * (L + d))
+    return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 32 * replicas * L * d)
+
+
+gradient_descent.memory = memory
