@@ -1,7 +1,6 @@
 """GAMP-RIE: it learns as well as theory says, along the way that theory says, and never explodes."""
 
 import warnings
-from importlib import import_module
 
 import numba
 import numpy as np
@@ -11,8 +10,8 @@ from scipy import integrate
 import bsr
 from bsr import denoising, spectrum
 from bsr.denoising import rie_and_divergence
-from bsr.estimators import gamp_rie
-from bsr.estimators.gamp_rie import _mean_within
+from bsr.estimators import TeacherError, _gamp_rie, gamp_rie
+from bsr.estimators._gamp_rie import _mean_within
 from bsr.theory import bayes
 from bsr.theory.limits import strong_recovery
 
@@ -27,7 +26,13 @@ def one_thread():
 
 
 def learn(data, **options):
-    return gamp_rie(data.X, data.y, data.U.shape[1], teacher=data.S, **options)
+    return gamp_rie(data.X, data.y, data.U.shape[1], **options)
+
+
+def errors_of(data, run=gamp_rie, **options):
+    """The result, and the errors on the way."""
+    watch = TeacherError(data.S)
+    return run(data.X, data.y, data.U.shape[1], callback=watch, **options), watch.error
 
 
 def quiet(*args, **options):
@@ -49,7 +54,7 @@ def test_error_is_the_bayes_optimal_one(alpha, beta, rho, delta):
     errors = []
     for seed in range(6):
         data = bsr.Problem(alpha, beta, rho, delta).sample(round(40 / beta**0.5), seed)
-        errors.append(learn(data, tol=1e-5).history.error[-1] / np.mean(data.S**2))
+        errors.append(bsr.mse(learn(data, tol=1e-5).S, data.S) / np.mean(data.S**2))
     p = data.problem
     spread = np.std(errors, ddof=1) / 6**0.5
     assert np.mean(errors) == pytest.approx(bayes.mmse(p.alpha, p.beta, p.rho, p.delta), abs=3 * spread, rel=0.02)
@@ -59,9 +64,9 @@ def test_each_iteration_follows_state_evolution():
     errors, noises = [], []
     for seed in range(6):
         data = bsr.Problem(alpha=0.5, beta=1.5, rho=0.3, delta=0.1).sample(45, seed)
-        history = quiet(data.X, data.y, data.U.shape[1], 0.1, iterations=8, teacher=data.S).history
-        errors.append(history.error / np.mean(data.S**2))
-        noises.append(history.noise / (0.1 + np.mean(data.S**2)))
+        result, error = errors_of(data, quiet, iterations=8)
+        errors.append(error / np.mean(data.S**2))
+        noises.append(result.history.noise / (0.1 + np.mean(data.S**2)))
     p = data.problem
     q = bayes.state_evolution(p.alpha, p.beta, p.rho, p.delta, iterations=8)
     noise = (p.delta + 1 - q[:-1]) / p.alpha / (1 + p.delta)
@@ -77,9 +82,11 @@ def test_the_algorithm_knows_its_error():
         data = bsr.Problem(alpha=0.6, beta=1, rho=0.4, delta=0.2).sample(30, seed)
         result = learn(data, tol=1e-5)
         history, overlap = result.history, np.mean(result.S * data.S)
-        seen = data.problem.alpha * history.noise[-1] - 0.2
-        rows.append((history.error[-1], seen, history.error_estimate[-1], history.q[-1], overlap))
-    error, seen, estimate, q, overlap = np.mean(rows, axis=0)
+        seen = data.problem.alpha * result.noise - 0.2
+        error = bsr.mse(result.S, data.S)
+        rows.append((error, seen, history.error_estimate[-1], history.q[-1], overlap, result.delta))
+    error, seen, estimate, q, overlap, delta = np.mean(rows, axis=0)
+    assert delta == pytest.approx(0.2, rel=0.1)
     assert seen == pytest.approx(error, rel=0.1)
     assert estimate == pytest.approx(error, rel=0.1)
     assert q == pytest.approx(overlap, rel=0.05)
@@ -88,11 +95,10 @@ def test_the_algorithm_knows_its_error():
 @pytest.mark.parametrize(("alpha", "beta", "rho"), [(0.6, 1, 0.2), (0.9, 0.7, 0.4), (1.4, 1, 1.5)])
 def test_exact_recovery_at_the_predicted_rate(alpha, beta, rho):
     data = bsr.Problem(alpha, beta, rho).sample(30, rng=1)
-    result = learn(data)
+    result, error = errors_of(data)
     assert result.converged
     assert bsr.mse(result.S, data.S) < 1e-13
     # MMSE(noise) = strong_recovery * noise for small noise, so an iteration multiplies the error by the ratio.
-    error = result.history.error
     start, end = np.searchsorted(-error, [-1e-4, -1e-12])
     rate = (error[end] / error[start]) ** (1 / (end - start))
     p = data.problem
@@ -111,8 +117,7 @@ def few_samples():
 
 def test_few_samples_do_not_explode(few_samples):
     for data in few_samples:
-        history = learn(data).history
-        assert np.max(history.error) < 1.1 * np.mean(data.S**2)
+        assert np.max(errors_of(data)[1]) < 1.1 * np.mean(data.S**2)
 
 
 def test_the_continued_formula_does_explode(few_samples, monkeypatch):
@@ -123,12 +128,9 @@ def test_the_continued_formula_does_explode(few_samples, monkeypatch):
         f = x - 2.0 * noise / np.sqrt(b) * (0.5 * (b - 1.0) / x + spectrum.hilbert(x, beta, rho, noise))
         return (left * f) @ right, denoising.mmse(noise, beta, rho) / noise
 
-    monkeypatch.setattr(
-        import_module("bsr.estimators.gamp_rie"), "rie_and_divergence", continued
-    )  # the name alone is the function
+    monkeypatch.setattr(_gamp_rie, "rie_and_divergence", continued)
     for data in few_samples:
-        history = quiet(data.X, data.y, data.U.shape[1], 0.0, iterations=60, teacher=data.S, signal=1.0).history
-        assert np.max(history.error) > 1e6
+        assert np.max(errors_of(data, quiet, iterations=60, signal=1.0)[1]) > 1e6
 
 
 @pytest.mark.parametrize("rank", [1, 3, 40])
@@ -148,7 +150,7 @@ def test_the_continued_formula_does_explode(few_samples, monkeypatch):
 def test_bounded_on_data_that_are_not_from_the_model(spoil, rank):
     data = bsr.Problem(alpha=0.12, beta=0.8, rho=0.15).sample(25, rng=0, dtype=np.float64)
     X, y = spoil(data.X[:60], data.y[:60])
-    result = quiet(X, y, rank, 0.0, iterations=60)
+    result = quiet(X, y, rank, iterations=60)
     assert np.isfinite(result.S).all()
     # Of the order of the largest singular value of the samples, which sets how far one step can go.
     size = np.mean(X**2) or 1.0
@@ -187,12 +189,14 @@ def test_no_factor_exceeds_one_and_they_fall_like_the_inverse_noise(rho, beta):
 )
 def test_the_estimate_follows_the_units_of_the_data(sample, X_unit, y_unit):
     X, rank = sample.X.astype(np.float64), sample.U.shape[1]
-    expected = gamp_rie(X, sample.y, rank, teacher=sample.S, tol=1e-6)
+    expected = gamp_rie(X, sample.y, rank, tol=1e-6)
     unit = y_unit / X_unit
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, teacher=unit * sample.S, tol=1e-6)
+        result = gamp_rie(X_unit * X, y_unit * sample.y, rank, tol=1e-6)
     np.testing.assert_allclose(result.S / unit, expected.S, atol=1e-7)
+    assert result.noise / unit**2 == pytest.approx(expected.noise, rel=1e-6)
+    assert result.delta / y_unit**2 == pytest.approx(expected.delta, rel=1e-5)
     for name, value in vars(expected.history).items():
         power = 0 if name == "change" else 2
         np.testing.assert_allclose(getattr(result.history, name)[:20] / unit**power, value[:20], rtol=1e-6)
@@ -218,7 +222,7 @@ def test_a_known_signal_is_in_the_units_of_the_data(sample):
 def test_the_scale_of_tokens_of_which_few_are_not_zero():
     X, y = np.zeros((60, 100, 100)), np.ones(60)
     X[1::2] = np.random.default_rng(0).standard_normal((30, 100, 100))  # none of the samples that tell the scale first
-    result = quiet(X, y, 2, 0.0, iterations=1)
+    result = quiet(X, y, 2, iterations=1)
     assert result.history.noise[0] == pytest.approx(1 / (0.006 * np.mean(X**2)), rel=1e-9)
 
 
@@ -229,7 +233,7 @@ def test_a_bad_entry_is_found_by_the_pass_over_the_samples(bad):
     with pytest.raises(ValueError, match=r"X must be finite and at most 1e\+30 in modulus"):
         gamp_rie(X, np.ones(60), 2)
     X[31, 5, 7] = 1e20  # allowed
-    assert np.isfinite(quiet(X, np.ones(60), 2, 0.0, iterations=3).S).all()
+    assert np.isfinite(quiet(X, np.ones(60), 2, iterations=3).S).all()
 
 
 def test_little_is_lost_by_measuring_the_signal():
@@ -237,7 +241,7 @@ def test_little_is_lost_by_measuring_the_signal():
     for seed in range(8):
         data = bsr.Problem(alpha=0.3, beta=1, rho=0.2, delta=0.1).sample(40, seed)
         for signal, errors in ((1.0, known), (None, measured)):
-            errors.append(learn(data, tol=1e-5, damping=0.3, signal=signal).history.error[-1] / np.mean(data.S**2))
+            errors.append(bsr.mse(learn(data, tol=1e-5, damping=0.3, signal=signal).S, data.S) / np.mean(data.S**2))
     difference = np.array(measured) - known
     assert abs(np.mean(difference)) < 3 * np.std(difference, ddof=1) / 8**0.5 + 0.005
 
@@ -394,20 +398,20 @@ def test_equivariance(sample):
     assert gamp_rie(sample.X, -sample.y, rank).S == pytest.approx(-S, abs=1e-6)
 
 
-def test_neither_storage_nor_the_teacher_nor_delta_matter(sample):
+def test_storage_does_not_matter(sample):
     rank = sample.U.shape[1]
-    result = gamp_rie(sample.X, sample.y, rank, teacher=sample.S)
     double = gamp_rie(sample.X.astype(np.float64), sample.y, rank)
-    assert double.S == pytest.approx(result.S, abs=1e-10)
-    assert np.isnan(double.history.error).all()
+    assert double.S == pytest.approx(gamp_rie(sample.X, sample.y, rank).S, abs=1e-10)
 
 
 def test_history(sample):
-    result = gamp_rie(sample.X, sample.y, sample.U.shape[1], teacher=sample.S)
+    result, error = errors_of(sample)
     history = result.history
+    assert len(error) == result.iterations
+    assert error[-1] == pytest.approx(bsr.mse(result.S, sample.S))
+    assert result.noise == history.noise[-1]
     assert {len(column) for column in vars(history).values()} == {result.iterations}
     assert history.q[-1] == pytest.approx(np.mean(result.S**2))
-    assert history.error[-1] == pytest.approx(bsr.mse(result.S, sample.S))
     assert history.change[-1] <= 1e-8 < history.change[-2]
     size = np.mean(sample.X.astype(np.float64) ** 2)
     assert history.noise[0] == pytest.approx(np.mean(sample.y**2) / (sample.problem.alpha * size))
@@ -456,7 +460,7 @@ def test_iterations_are_those_of_the_docstring_and_damping_averages_the_whole_st
         new = unit * v**0.5 * S, z, divergence
         state = [keep * old + (1 - keep) * now for old, now in zip(state, new, strict=True)]
     assert (lowest < 0.0) == (labels == "noise")
-    result = quiet(sample.X, y, rank, 0.1, damping=damping, iterations=6, signal=signal)
+    result = quiet(sample.X, y, rank, damping=damping, iterations=6, signal=signal)
     assert result.history.noise == pytest.approx(noises, rel=1e-6)
     assert result.history.signal == pytest.approx(signals, rel=1e-6)
     assert result.S == pytest.approx(state[0] / size**0.5, rel=1e-6, abs=1e-9)
@@ -484,6 +488,7 @@ def test_labels_without_signal():
     assert result.converged
     assert not result.S.any()
     assert result.history.q.shape == (0,)
+    assert result.noise == result.delta == 0.0
 
 
 def test_progress_bar(sample, capsys):
@@ -504,18 +509,17 @@ def test_it_says_when_it_did_not_converge(sample):
     ("change", "message"),
     [
         ({"rank": 0}, "rank must be an integer >= 1"),
-        ({"delta": -0.1}, "delta must be zero or positive"),
         ({"iterations": 0}, "iterations must be an integer >= 1"),
         ({"tol": np.nan}, "tol must be zero or positive"),
         ({"damping": 1.0}, "damping must be in"),
         ({"damping": np.nan}, "damping must be in"),
-        ({"teacher": np.ones((3, 3))}, "teacher must have shape"),
+        ({"callback": 1}, "callback must be a function of one argument or None"),
         ({"y": np.ones(3)}, "y must have shape"),
         ({"X": np.full((30, 4, 5), np.nan)}, "X must be finite"),
         ({"signal": 0.0}, "signal must be positive"),
     ],
 )
 def test_bad_input_is_named(change, message):
-    good = {"X": np.ones((30, 4, 5)), "y": np.ones(30), "rank": 2, "delta": 0.0}
+    good = {"X": np.ones((30, 4, 5)), "y": np.ones(30), "rank": 2}
     with pytest.raises(ValueError, match=message):
         gamp_rie(**good | change)

@@ -1,15 +1,12 @@
 """Gradient descent: its gradient and symmetries, replicas that leave each other alone, landing, and what it learns."""
 
-import sys
-
 import numpy as np
 import pytest
 
 import bsr
-from bsr.estimators import gradient_descent
-from bsr.estimators._landing import _minimal_norm_step, land
+from bsr.estimators import TeacherError, _gradient_descent, gradient_descent, interpolate
+from bsr.estimators._interpolate import _land, _minimal_norm_step
 
-MODULE = sys.modules["bsr.estimators.gradient_descent"]  # the function of the same name hides it
 IN_DOUBLE = {"switch": np.inf, "tol": 0.0}
 
 
@@ -129,21 +126,20 @@ def test_random_replicas_are_those_of_a_smaller_number_first(data):
 @pytest.mark.parametrize("switch", [0.0, np.inf])
 @pytest.mark.parametrize("too_large", [30.0, 1e30])
 def test_a_diverging_replica_is_taken_out_and_harms_nobody(data, factors, switch, too_large):
-    lr = np.array([0.1, too_large, 0.1])
+    lr, watch, other_watch = np.array([0.1, too_large, 0.1]), TeacherError(data.S), TeacherError(data.S)
+    options = dict(steps=200, switch=switch, tol=0.0)
     with pytest.warns(bsr.ConvergenceWarning, match="1 of 3 replicas diverged"):
-        result = gradient_descent(
-            data.X, data.y, 2, init=factors, steps=200, lr=lr, switch=switch, tol=0.0, teacher=data.S
-        )
+        result = gradient_descent(data.X, data.y, 2, init=factors, lr=lr, callback=watch, **options)
     assert result.diverged.tolist() == [False, True, False]
     assert not result.converged
     assert np.isnan(result.S[1]).all()
     assert result.train_error[1] == np.inf
-    assert result.history.error[-1, 1] == np.inf
+    assert watch.error[-1, 1] == np.inf
     kept = [factor[[0, 2]] for factor in factors]
-    others = gradient_descent(data.X, data.y, 2, init=tuple(kept), steps=200, switch=switch, tol=0.0, teacher=data.S)
+    others = gradient_descent(data.X, data.y, 2, init=tuple(kept), callback=other_watch, **options)
     np.testing.assert_allclose(result.S[[0, 2]], others.S, atol=1e-9 if switch else 1e-4)
     np.testing.assert_allclose(result.S_mean, result.S[[0, 2]].mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(result.history.mean_error[-1], others.history.mean_error[-1], rtol=1e-3)
+    np.testing.assert_allclose(watch.mean_error[-1], other_watch.mean_error[-1], rtol=1e-3)
 
 
 def test_all_replicas_may_diverge(data):
@@ -154,20 +150,22 @@ def test_all_replicas_may_diverge(data):
 
 
 @pytest.mark.parametrize("start", [0.01, 4.0])
-def test_a_replica_has_diverged_above_the_limit_times_its_first_error_or_the_labels(data, factors, start):
+def test_a_replica_has_diverged_above_the_limit_times_its_first_error_or_the_labels(data, factors, start, monkeypatch):
     """The larger of the two: the first error is 3e-4 mean(y^2) at one start and 600 mean(y^2) at the other."""
     U, V = (start * factor[0] for factor in factors)
     if start < 1.0:
         U, V = data.U + U, data.V + V
     options = dict(init=(U, V), lr=30.0 if start < 1.0 else 3.0, record=range(20), **IN_DOUBLE)
+    monkeypatch.setattr(_gradient_descent, "_EXPLODED", 1e250)
     with pytest.warns(bsr.ConvergenceWarning, match="diverged"):
-        errors = gradient_descent(data.X, data.y, 2, steps=6, limit=1e250, **options).history.train_error[:, 0]
+        errors = gradient_descent(data.X, data.y, 2, steps=6, **options).history.train_error[:, 0]
     reference = max(errors[0], np.mean(data.y**2))
     assert not 0.1 < errors[0] / np.mean(data.y**2) < 10
     step = np.flatnonzero(errors > 10 * reference)[0]
     for factor, end in ((0.9, step), (1.1, step + 1)):
+        monkeypatch.setattr(_gradient_descent, "_EXPLODED", factor * errors[step] / reference)
         with pytest.warns(bsr.ConvergenceWarning, match="1 of 1 replicas diverged"):
-            result = gradient_descent(data.X, data.y, 2, steps=6, limit=factor * errors[step] / reference, **options)
+            result = gradient_descent(data.X, data.y, 2, steps=6, **options)
         assert result.iterations == end
 
 
@@ -196,9 +194,8 @@ def test_small_initialisation_finds_a_low_rank_teacher_with_too_wide_a_student()
 
 def test_more_samples_than_parameters_recover_the_teacher_from_the_prior():
     data = bsr.Problem(alpha=1.5, beta=2.0, rho=0.2).sample(10, rng=0)
-    result = gradient_descent(data.X, data.y, 2, replicas=3, lr=0.1, tol=1e-16, teacher=data.S, landing=True)
-    assert not result.landed.any()
-    assert np.all(result.history.error[-1] < 1e-14)
+    result = gradient_descent(data.X, data.y, 2, replicas=3, lr=0.1, tol=1e-16)
+    assert np.all(bsr.mse(result.S, data.S) < 1e-14)
     assert result.history.overlap[-1] == pytest.approx(np.mean(data.S**2), rel=1e-6)
 
 
@@ -237,19 +234,20 @@ def test_descent_starting_at_a_solution_stays(data):
 
 
 def test_history_says_what_the_states_say(data, factors):
+    watch = TeacherError(data.S)
     whole = gradient_descent(
-        data.X, data.y, 2, init=factors, steps=40, record=[7, 20, 999], teacher=data.S, **IN_DOUBLE
+        data.X, data.y, 2, init=factors, steps=40, record=[7, 20, 999], callback=watch, **IN_DOUBLE
     )
     history = whole.history
-    assert history.step.tolist() == [0, 7, 20, 40]
-    assert history.train_error.shape == history.error.shape == (4, 3)
-    assert history.mean_error.shape == history.overlap.shape == (4,)
+    assert history.step.tolist() == watch.iteration.tolist() == [0, 7, 20, 40]
+    assert history.train_error.shape == watch.error.shape == (4, 3)
+    assert watch.mean_error.shape == history.overlap.shape == (4,)
     for index, steps in enumerate((0, 7, 20, 40)):
         result = gradient_descent(data.X, data.y, 2, init=factors, steps=steps, **IN_DOUBLE)
         S = result.S
         np.testing.assert_allclose(history.train_error[index], [training_error(data.X, data.y, s) for s in S])
-        np.testing.assert_allclose(history.error[index], bsr.mse(S, data.S))
-        np.testing.assert_allclose(history.mean_error[index], bsr.mse(S.mean(axis=0), data.S))
+        np.testing.assert_allclose(watch.error[index], bsr.mse(S, data.S))
+        np.testing.assert_allclose(watch.mean_error[index], bsr.mse(S.mean(axis=0), data.S))
         pairs = [np.mean(S[a] * S[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
         assert history.overlap[index] == pytest.approx(np.mean(pairs), rel=1e-9)
     assert whole.iterations == 40
@@ -260,40 +258,49 @@ def test_recorded_steps_are_spaced_logarithmically(data):
     result = gradient_descent(data.X, data.y, 2, steps=2000, record=4, tol=0.0)
     expected = [0, 1, 2, 3, 6, 10, 18, 32, 56, 100, 178, 316, 562, 1000, 1778, 2000]
     assert result.history.step.tolist() == expected
-    assert np.isnan(result.history.error).all()
     assert np.isnan(result.history.overlap).all()
 
 
-def test_landing_takes_a_short_cut_to_the_end_of_the_descent():
+def test_interpolation_takes_a_short_cut_to_the_end_of_the_descent():
     data = bsr.Problem(alpha=0.2, beta=1.0, rho=0.2).sample(20, rng=0)
-    options = dict(replicas=4, lr=0.1, tol=1e-16, rng=3, teacher=data.S)
-    walked = gradient_descent(data.X, data.y, 4, **options)
-    landed = gradient_descent(data.X, data.y, 4, landing=True, **options)
+    options = dict(replicas=4, lr=0.1, rng=3)
+    walked = gradient_descent(data.X, data.y, 4, tol=1e-16, **options)
+    short = gradient_descent(data.X, data.y, 4, tol=1e-4, **options)
+    landed = interpolate(data.X, data.y, short, tol=1e-16)
     assert landed.landed.all()
     assert landed.converged
-    assert landed.iterations < walked.iterations / 2
-    start = gradient_descent(data.X, data.y, 4, **(options | {"steps": 0, "tol": 0.0}))
+    assert short.iterations < walked.iterations / 2
+    start = gradient_descent(data.X, data.y, 4, steps=0, tol=0.0, **options)
     gap = np.sum((landed.S - walked.S) ** 2, axis=(1, 2))
     assert np.all(gap < 1e-6 * np.sum((start.S - walked.S) ** 2, axis=(1, 2)))
     assert [training_error(data.X, data.y, S) for S in landed.S] == pytest.approx(landed.train_error, abs=1e-17)
+    np.testing.assert_allclose(landed.S_mean, landed.S.mean(axis=0))
+    assert landed.history is short.history
 
 
 @pytest.mark.parametrize(("rank", "parameters"), [(2, 2 * (8 + 6 - 2)), (5, 5 * (8 + 6 - 5)), (6, 48), (7, 48)])
-def test_landing_is_for_fewer_samples_than_parameters(monkeypatch, rank, parameters):
-    tried = []
-
-    def nowhere(X, y, U, V, tol):
-        tried.append(len(X))
-        return np.zeros(len(U), dtype=bool), U, V
-
-    monkeypatch.setattr(MODULE, "land", nowhere)
+def test_interpolation_is_for_fewer_samples_than_parameters(rank, parameters):
     rng = np.random.default_rng(0)
     for n in (parameters - 1, parameters):
-        with pytest.warns(bsr.ConvergenceWarning, match="above tol"):
-            gradient_descent(
-                rng.standard_normal((n, 8, 6)), rng.standard_normal(n), rank, steps=1, landing=True, land_below=1e9
-            )
-    assert tried == [parameters - 1]
+        X, y = rng.standard_normal((n, 8, 6)), rng.standard_normal(n)
+        descent = gradient_descent(X, y, rank, steps=1, tol=0.0)
+        what = "replicas are still above tol" + ("" if n < parameters else f".*not fewer than the {parameters} param")
+        with pytest.warns(bsr.ConvergenceWarning, match=what):
+            result = interpolate(X, y, descent, reach=1e-9)
+        np.testing.assert_array_equal(result.S, descent.S)
+        assert not result.converged
+        assert not result.landed.any()
+
+
+def test_replicas_that_diverged_or_have_arrived_stay(data, factors):
+    with pytest.warns(bsr.ConvergenceWarning, match="1 of 3 replicas diverged"):
+        descent = gradient_descent(data.X, data.y, 2, init=factors, lr=[0.2, 30.0, 0.2], tol=1e-4)
+    half = interpolate(data.X, data.y, descent, tol=1e-8)
+    assert half.landed.tolist() == [True, False, True]
+    assert not half.converged
+    assert np.isnan(half.S[1]).all()
+    assert np.isfinite(half.S_mean).all()
+    np.testing.assert_array_equal(interpolate(data.X, data.y, half, tol=1e-8).S, half.S)
 
 
 def test_conjugate_gradients_find_the_smallest_of_all_steps(data, factors):
@@ -309,14 +316,13 @@ def test_conjugate_gradients_find_the_smallest_of_all_steps(data, factors):
         np.testing.assert_allclose(np.concatenate([step[k].ravel() for step in steps]), exact, rtol=1e-8, atol=1e-10)
 
 
-def test_a_landing_out_of_reach_is_undone(monkeypatch, data, factors):
-    """With no way to land the result is that of the descent, whatever was tried."""
-    options = dict(init=factors, lr=0.2, tol=1e-8, switch=np.inf)
-    plain = gradient_descent(data.X, data.y, 2, **options)
-    monkeypatch.setattr(MODULE, "land", lambda *arguments: land(*arguments, reach=1e-9))
-    tried = gradient_descent(data.X, data.y, 2, landing=True, **options)
+def test_a_landing_out_of_reach_is_undone(data, factors):
+    descent = gradient_descent(data.X, data.y, 2, init=factors, lr=0.2, tol=1e-4, switch=np.inf)
+    with pytest.warns(bsr.ConvergenceWarning, match="3 of 3 replicas are still above tol=1e-08"):
+        tried = interpolate(data.X, data.y, descent, tol=1e-8, reach=1e-9)
     assert not tried.landed.any()
-    np.testing.assert_array_equal(tried.S, plain.S)
+    np.testing.assert_array_equal(tried.S, descent.S)
+    np.testing.assert_array_equal(tried.train_error, descent.train_error)
 
 
 def test_reach_is_relative_to_the_norm_of_both_factors(data):
@@ -324,21 +330,21 @@ def test_reach_is_relative_to_the_norm_of_both_factors(data):
     U, V = (factor + 0.01 * rng.standard_normal((3, *factor.shape)) for factor in (data.U, data.V))
     for balance in (0.5, 2.0):  # the prediction is the same
         start = balance * U, V / balance
-        landed, *end = land(X, data.y, *start, 1e-16, reach=np.inf)
+        landed, *end, _ = _land(X, data.y, *start, 1e-16, reach=np.inf)
         assert landed.all()
         ways = sum(np.sum((new - old) ** 2, axis=(1, 2)) for new, old in zip(end, start, strict=True))
         ways = np.sqrt(ways / sum(np.sum(factor**2, axis=(1, 2)) for factor in start))
         assert 0.001 < ways.min() < ways.max() < 0.1
         for k, way in enumerate(ways):
-            assert not land(X, data.y, *start, 1e-16, reach=0.9 * way)[0][k]
-            assert land(X, data.y, *start, 1e-16, reach=1.1 * way)[0][k]
+            assert not _land(X, data.y, *start, 1e-16, reach=0.9 * way)[0][k]
+            assert _land(X, data.y, *start, 1e-16, reach=1.1 * way)[0][k]
 
 
 def test_who_has_landed_stays_while_others_go_on(data):
     X, rng = data.X.reshape(19, 48) / np.sqrt(2 * 48), np.random.default_rng(6)
     far = np.array([1e-4, 0.03])[:, None, None]
     U, V = (factor + far * rng.standard_normal((2, *factor.shape)) for factor in (data.U, data.V))
-    landed, new_U, new_V = land(X, data.y, U, V, 1e-6)
+    landed, new_U, new_V, _ = _land(X, data.y, U, V, 1e-6)
     assert landed.all()
     assert not np.allclose(new_U[1], U[1], atol=1e-3)
     np.testing.assert_array_equal(new_U[0], U[0])
@@ -349,7 +355,7 @@ def test_an_interrupt_is_raised(monkeypatch, data, factors):
     def interrupted(teams):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MODULE, "_step", interrupted)
+    monkeypatch.setattr(_gradient_descent, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         gradient_descent(data.X, data.y, 2, init=factors, steps=100, **IN_DOUBLE)
 
@@ -369,15 +375,20 @@ def test_a_descent_in_legs_is_the_same_descent(data, factors):
 def test_the_descent_follows_the_units_of_the_data(data, factors, X_unit, y_unit, landing):
     """The loss in the new units, started at the same place, with a step of the same length."""
     unit = y_unit / X_unit
-    options = dict(lr=0.2, tol=1e-8, landing=landing, weight_decay=0.0)
+    options = dict(lr=0.2, tol=1e-4 if landing else 1e-8)
     for precision, accuracy in ((np.float32, 1e-3), (np.float64, 1e-5)):
         X = data.X.astype(precision)
-        expected = gradient_descent(X, data.y, 2, init=factors, teacher=data.S, **options)
+        expected = gradient_descent(X, data.y, 2, init=factors, **options)
         start = tuple(unit**0.5 * factor for factor in factors)
         options_there = options | {"lr": 0.2 / (X_unit * y_unit)}
-        scaled, teacher = precision(X_unit) * X, unit * data.S
+        scaled = precision(X_unit) * X
         assert scaled.dtype == precision
-        result = gradient_descent(scaled, y_unit * data.y, 2, init=start, teacher=teacher, **options_there)
+        result = gradient_descent(scaled, y_unit * data.y, 2, init=start, **options_there)
+        if landing:
+            expected, result = (
+                interpolate(X, data.y, expected, tol=1e-8),
+                interpolate(scaled, y_unit * data.y, result, tol=1e-8),
+            )
         assert result.converged
         assert expected.converged
         assert result.landed.tolist() == expected.landed.tolist()
@@ -433,12 +444,11 @@ def test_progress_is_shown_on_request(data, capsys):
         ({"tol": -1.0}, "tol must be zero or positive"),
         ({"tol": np.nan}, "tol must be zero or positive"),
         ({"switch": -1.0}, "switch must be zero or positive"),
-        ({"limit": 0.0}, "limit must be positive"),
         ({"record": 0}, "record must be an integer >= 1"),
         ({"record": [3, -1]}, "record must be an integer >= 0, got -1"),
-        ({"landing": True, "tol": 0.0}, "landing needs weight_decay=0 and tol > 0"),
-        ({"landing": True, "weight_decay": 0.1}, "landing needs weight_decay=0 and tol > 0"),
-        ({"teacher": np.zeros((6, 8))}, r"teacher must have shape \(8, 6\)"),
+        ({"callback": "print"}, "callback must be a function of one argument or None, got 'print'"),
+        ({"init": "ridge"}, "init must be 'nuclear_norm', a matrix or a pair of factors, got 'ridge'"),
+        ({"init": np.zeros((8, 6)), "init_scale": 0.1}, "init and init_scale exclude each other"),
         ({"init": np.zeros((6, 8))}, r"init must have shape \(8, 6\)"),
         ({"init": np.full((8, 6), np.nan)}, "init must be finite"),
         ({"init": (np.zeros((8, 2)),)}, "init must be a pair"),
@@ -451,3 +461,29 @@ def test_bad_arguments_are_named(data, options, message):
     options = {"rank": 2, "replicas": 2} | options
     with pytest.raises(ValueError, match=message):
         gradient_descent(data.X, data.y, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tol": 0.0}, "tol must be positive"),
+        ({"reach": 0.0}, "reach must be positive"),
+        ({"newton_steps": 0}, "newton_steps must be an integer >= 1"),
+        ({"cg_tol": 1.0}, "cg_tol must be strictly between 0 and 1"),
+        ({"cg_iterations": 0}, "cg_iterations must be an integer >= 1"),
+        ({"descent": 3}, "descent must be a result of gradient_descent, got 3"),
+        ({"X": np.ones((19, 6, 8))}, r"descent must be of shape \(6, 8\) to match X, got \(8, 6\)"),
+    ],
+)
+def test_bad_arguments_of_interpolate_are_named(data, options, message):
+    good = {"X": data.X, "y": data.y, "descent": gradient_descent(data.X, data.y, 2, steps=0, tol=0.0)}
+    with pytest.raises(ValueError, match=message):
+        interpolate(**good | options)
+
+
+def test_a_descent_may_start_from_the_nuclear_norm(data):
+    by_name = gradient_descent(data.X, data.y, 2, init="nuclear_norm", steps=5, tol=0.0)
+    by_matrix = gradient_descent(
+        data.X, data.y, 2, init=bsr.estimators.nuclear_norm(data.X, data.y).S, steps=5, tol=0.0
+    )
+    np.testing.assert_array_equal(by_name.S, by_matrix.S)

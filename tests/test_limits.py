@@ -39,7 +39,9 @@ def test_low_rank_error_solves_the_fixed_point(beta, delta):
         ]
     for alpha_bar, error in points:
         # alpha_bar is rounded to float64: where the error vanishes with 1 - alpha_bar, only that much of it is known.
-        assert limits.low_rank_mmse(float(alpha_bar), beta=beta, delta=delta) == pytest.approx(float(error), rel=1e-10, abs=1e-14)
+        assert limits.low_rank_mmse(float(alpha_bar), beta=beta, delta=delta) == pytest.approx(
+            float(error), rel=1e-10, abs=1e-14
+        )
 
 
 @pytest.mark.parametrize("beta", BETAS)
@@ -85,7 +87,9 @@ def test_long_sequence_error_solves_the_fixed_point(rho, delta):
         points = [long_sequence_point(noise, rho, delta) for noise in ("1e-5", "1e-2", "0.3", "1", "7", "1e3")]
     for alpha, error in points:
         assert 0 < error < 1
-        assert limits.long_sequence_mmse(float(alpha), rho=rho, delta=delta) == pytest.approx(float(error), rel=1e-9, abs=1e-14)
+        assert limits.long_sequence_mmse(float(alpha), rho=rho, delta=delta) == pytest.approx(
+            float(error), rel=1e-9, abs=1e-14
+        )
 
 
 @pytest.mark.parametrize("rho", [0.3, 1.0, 2.5])
@@ -123,7 +127,9 @@ def test_errors_of_tiny_noise_keep_their_digits():
     for delta in (1e-14, 1e-20, 1e-100, 1e-250, 1e-300):
         for ratio in (1.5, 3.0, 1e5):
             for beta in (1.0, 30.0, 1e100):
-                assert limits.low_rank_mmse(ratio, beta=beta, delta=delta) == pytest.approx(delta / (ratio - 1), rel=1e-11)
+                assert limits.low_rank_mmse(ratio, beta=beta, delta=delta) == pytest.approx(
+                    delta / (ratio - 1), rel=1e-11
+                )
             for rho in (1e-30, 0.2, 0.999, 5.0, 1e200):
                 e = min(rho, 1.0)
                 expected = delta * e / (e * ratio - e)
@@ -135,7 +141,10 @@ def test_long_sequences_of_extreme_rank(delta):
     # Many directions: the short side's covariance is trivial and ridge is optimal.
     alpha = np.array([0.1, 0.7, 1.0, 1.6, 50.0])
     np.testing.assert_allclose(
-        limits.long_sequence_mmse(alpha, rho=1e200, delta=delta), bsr.theory.ridge.mse(alpha, delta=delta), rtol=1e-9, atol=1e-15
+        limits.long_sequence_mmse(alpha, rho=1e200, delta=delta),
+        bsr.theory.ridge.mse(alpha, delta=delta),
+        rtol=1e-9,
+        atol=1e-15,
     )
 
 
@@ -247,7 +256,9 @@ def test_the_two_limits_meet():
 def test_only_the_ratio_of_the_sides_matters():
     for beta in (1.5, 7.0):
         assert limits.strong_recovery(beta, 0.3) == pytest.approx(limits.strong_recovery(1 / beta, 0.3), rel=1e-15)
-        assert limits.weak_recovery(beta=beta, delta=0.3) == pytest.approx(limits.weak_recovery(beta=1 / beta, delta=0.3), rel=1e-15)
+        assert limits.weak_recovery(beta=beta, delta=0.3) == pytest.approx(
+            limits.weak_recovery(beta=1 / beta, delta=0.3), rel=1e-15
+        )
         assert limits.low_rank_mmse(0.7, beta=beta, delta=0.3) == pytest.approx(
             limits.low_rank_mmse(0.7, beta=1 / beta, delta=0.3), rel=1e-14
         )
@@ -255,7 +266,10 @@ def test_only_the_ratio_of_the_sides_matters():
 
 def test_more_samples_and_less_noise_do_not_harm():
     alpha, delta = np.linspace(0.02, 3, 80)[:, None], np.linspace(0, 2, 9)
-    for error in (limits.low_rank_mmse(alpha, beta=2.0, delta=delta), limits.long_sequence_mmse(alpha, rho=0.4, delta=delta)):
+    for error in (
+        limits.low_rank_mmse(alpha, beta=2.0, delta=delta),
+        limits.long_sequence_mmse(alpha, rho=0.4, delta=delta),
+    ):
         assert error.shape == (80, 9)
         assert np.all((error >= 0) & (error <= 1))
         assert np.all(np.diff(error, axis=0) <= 1e-13)

@@ -108,7 +108,7 @@ def interpolate(X, y, descent, *, tol=1e-12, reach=0.1, newton_steps=8, cg_tol=1
     )
 
 
-def _land(X, y, U, V, tol, *, reach, newton_steps, cg_tol, cg_iterations):
+def _land(X, y, U, V, tol, *, reach=0.1, newton_steps=8, cg_tol=1e-3, cg_iterations=300):
     """Which replicas got to `tol` within `reach`, their factors, and training errors.
 
     X has samples as rows, of shape (n, L * d), in float64; predictions are <X, U V^T>.

@@ -169,7 +169,6 @@ def _solve(X, y, penalty, tol, method, patience, iterations, callback, progress)
     size = norm / np.sqrt(X[0].size)
     problem = X, y / height, 1.0 / norm, penalty / (height * size)
     with tqdm(total=iterations, disable=not progress) as bar:
-
         before, stopped = 0, False
 
         def report(done, gap, splitting):

@@ -23,7 +23,9 @@ from bsr.model import Problem
 
 __all__ = ["ESTIMATORS", "FINISHERS", "Estimator", "Task", "execute"]
 
-_FUNCTIONS = {name: getattr(estimators, name) for name in estimators.__all__ if hasattr(getattr(estimators, name), "memory")}
+_FUNCTIONS = {
+    name: getattr(estimators, name) for name in estimators.__all__ if hasattr(getattr(estimators, name), "memory")
+}
 FINISHERS = {name: f for name, f in _FUNCTIONS.items() if hasattr(f, "follows")}
 ESTIMATORS = {name: f for name, f in _FUNCTIONS.items() if name not in FINISHERS}
 
@@ -139,7 +141,9 @@ class Task:
         _, _, r = self.problem.sizes(self.d)
         model = {"rank": r, "delta": self.problem.delta, "lam": self.problem.delta}
         wanted = inspect.signature(function).parameters
-        needed = {name: value for name, value in model.items() if name in wanted and wanted[name].default is inspect._empty}
+        needed = {
+            name: value for name, value in model.items() if name in wanted and wanted[name].default is inspect._empty
+        }
         return needed | {name: value for name, value in more.items() if name in wanted}
 
     @property

@@ -21,7 +21,11 @@ def assert_at_most(smaller, larger):
 def test_nothing_beats_the_bayes_optimal_error():
     best = bayes.mmse(*PROBLEMS)
     assert_at_most(0.0, best)
-    for other in (ridge.mse(ALPHA, delta=DELTA), nuclear_norm.mse(*PROBLEMS, lam=0.0), nuclear_norm.mse(*PROBLEMS, lam=None)):
+    for other in (
+        ridge.mse(ALPHA, delta=DELTA),
+        nuclear_norm.mse(*PROBLEMS, lam=0.0),
+        nuclear_norm.mse(*PROBLEMS, lam=None),
+    ):
         assert_at_most(best, other)
 
 
