@@ -1,4 +1,4 @@
-"""How much memory there is, on the machine or in the container or batch job around this process, and what needs more."""
+"""How much memory there is, on the machine or in the container or batch job around this process; what needs more."""
 
 from bisect import bisect_right
 from pathlib import Path

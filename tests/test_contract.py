@@ -78,15 +78,14 @@ SINGLE = {
     denoising.rie: {"Y": DATA.S, "rho": 0.25, "noise": 0.5},
     denoising.soft_threshold: {"Y": DATA.S, "theta": 0.5},
     bsr.Problem: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5},
-    estimators.gamp_rie: SAMPLES
-    | {"rank": 2, "delta": 0.1, "signal": 1.0, "tol": 0.1, "damping": 0.0, "iterations": 50, "rng": 0},
+    estimators.gamp_rie: SAMPLES | {"rank": 2, "signal": 1.0, "tol": 0.1, "damping": 0.0, "iterations": 50},
     estimators.posterior: SAMPLES
-    | {"rank": 2, "delta": 0.5, "sweeps": 20, "burn_in": 5, "thin": 1, "min_effective": 0.0, "memory_limit": 1e9},
+    | {"rank": 2, "delta": 0.5, "sweeps": 20, "burn_in": 5, "thin": 1, "min_effective": 0.0},
     estimators.ridge: SAMPLES | {"lam": 0.1},
     estimators.nuclear_norm: SAMPLES | {"lam": 0.1, "tol": 1e-3, "iterations": 500},
     estimators.gradient_descent: SAMPLES
     | {"rank": 2, "replicas": 1, "steps": 3, "lr": 0.1, "init_scale": 1.0, "weight_decay": 0.0, "record": 3}
-    | {"tol": 0.0, "switch": 1e-8, "limit": 1e6, "land_below": 1e-4, "rng": 0},
+    | {"tol": 0.0, "switch": 1e-8, "rng": 0},
 }
 
 MASKED = np.ma.masked_array([0.5, 999.0], mask=[False, True])

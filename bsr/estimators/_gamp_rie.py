@@ -11,7 +11,7 @@ from bsr._threads import blas_for
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
 from bsr.estimators._result import Result, Short, State
-from bsr.estimators._scale import root_mean_square, some
+from bsr.estimators._scale import MEASURED, root_mean_square, some
 from bsr.sensing import adjoint, fused
 
 __all__ = ["GampHistory", "GampRie", "gamp_rie"]
@@ -270,9 +270,9 @@ def _directions(A, size):
 
 
 def memory(shape, dtype=np.float32, rank=1, **options):
-    """Bytes that `gamp_rie` needs besides X: a dozen matrices of the size of S, and as many vectors of labels."""
+    """Bytes that `gamp_rie` needs besides X: the entries that tell its scale, a dozen matrices and vectors of labels."""
     n, L, d = shape
-    return 96 * (n + L * d)
+    return 8 * min(MEASURED, n * L * d) + 96 * (n + L * d)
 
 
 gamp_rie.memory = memory

@@ -426,7 +426,7 @@ def memory(shape, dtype=np.float32, rank=1, *, replicas=1, init=None, init_scale
     n, L, d = shape
     start = _nuclear_norm.memory(shape, dtype) if isinstance(init, str) else 0
     teams = 12 * replicas * (2 * n + 2 * L * d + 2 * rank * (L + d))
-    return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 32 * replicas * L * d)
+    return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 40 * replicas * L * d)
 
 
 gradient_descent.memory = memory

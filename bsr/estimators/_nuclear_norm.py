@@ -139,7 +139,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, callb
     if method is None:
         first = "primal-dual"
         factors = factor_bytes(*X.shape, lam)
-        if factors <= _SMALL or factors <= min(FACTOR_LIMIT, available()):
+        if factors <= FACTOR_LIMIT and (factors <= _SMALL or factors <= available()):
             # Interpolation by passes is slow where n is close to dL, and factors are all there is to it above.
             hard = lam == 0.0 and (n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT)
             pays = hard or min(n, D) <= _DIRECT
@@ -163,7 +163,7 @@ def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, callb
 
 
 def _solve(X, y, penalty, tol, method, patience, iterations, callback, progress):
-    """S, the dual point, the gap they certify, iterations done, the method that ended, whether the callback ended it."""
+    """S, the dual point, the gap they certify, iterations, the method that ended, whether the callback ended it."""
     # Where the labels have norm 1 over all, and token sequences norm 1 in root mean square.
     norm, height = row_norm(X), linalg.norm(y)
     size = norm / np.sqrt(X[0].size)

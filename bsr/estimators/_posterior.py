@@ -68,7 +68,7 @@ class Posterior(Result):
     iterations: int
 
     def metrics(self, teacher):
-        """As of every estimator, and `error_sample`, the mean error of the samples, `spread`, `effective_sample_size`."""
+        """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`."""
         return super().metrics(teacher) | {
             "error_sample": float(np.mean(mse(self.samples, teacher))),
             "spread": self.spread,
@@ -261,12 +261,12 @@ def _kept(sweeps, burn_in, thin):
 def memory(shape, dtype=np.float32, rank=1, *, delta=1.0, sweeps=400, burn_in=100, thin=1, **options):
     """Bytes that `posterior` needs besides X.
 
-    X in float64 if it is not, the linear map and its Gram matrix, the samples and their deviations from the mean.
+    X in float64 if it is not, the linear maps of both factors, a Gram matrix, the samples and their deviations.
     """
     check_number("delta", delta, "positive")
     n, L, d = shape
     m, copied = max(d, L) * rank, n * L * d if np.dtype(dtype) != np.float64 else 0
-    return 8 * (copied + n * m + min(n, m) ** 2 + 2 * _kept(sweeps, burn_in, thin) * L * d)
+    return 8 * (copied + 2 * n * m + min(n, m) ** 2 + 2 * _kept(sweeps, burn_in, thin) * L * d)
 
 
 posterior.memory = memory

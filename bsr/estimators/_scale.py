@@ -4,12 +4,12 @@ import numpy as np
 
 from bsr._checks import check_range, in_range
 
-_MEASURED = 300_000  # entries of X that tell its scale: to 0.3 % if they are normal
+MEASURED = 300_000  # entries of X that tell its scale: to 0.3 % if they are normal
 
 
 def root_mean_square(X):
     """Root mean square of the entries of X, from samples at equal distances if X is large; 0 if there is nothing."""
-    sample = some(X, _MEASURED / X[0].size)
+    sample = some(X, MEASURED / X[0].size)
     if in_range(sample):
         entries = sample.astype(np.float64).ravel()
         return float(np.sqrt(entries @ entries / entries.size))

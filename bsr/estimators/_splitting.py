@@ -40,7 +40,7 @@ _ROUNDING = 1e-12  # of A^T q and of singular values, relative
 
 @blas_for(0)  # small decompositions between passes over X
 def iterate(splitting, tol, iterations, report):
-    """S, the dual point, the gap they certify, iterations done; `report` hears how far it is, and may end it by True."""
+    """S, the dual point, the gap they certify, iterations done; `report` hears how far it is, and may end it."""
     gate, due = tol, False
     for t in range(1, iterations + 1):
         residual, norm = splitting.evaluate()

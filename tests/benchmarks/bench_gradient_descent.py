@@ -9,7 +9,6 @@ product, the fastest form. It waits for memory and the batch for arithmetic, so 
 than the caches. All calls are short: on a busy machine the best times are still those of an idle one.
 """
 
-import importlib
 import sys
 from os import environ
 
@@ -18,8 +17,8 @@ import torch
 from _timing import interleaved
 
 import bsr
+from bsr.estimators import _gradient_descent as gd
 
-gd = importlib.import_module("bsr.estimators.gradient_descent")  # the function of that name hides the module
 REPLICAS = 64
 SIDE = 1024  # of the square matrices whose product is the peak
 

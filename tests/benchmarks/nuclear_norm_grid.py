@@ -30,7 +30,7 @@ def one(job):
     data = bsr.Problem(*point).sample(d, rng=rng)
     p = data.problem
     theory = nuclear_norm.mse(p.alpha, p.beta, p.rho, p.delta, lam=lam)
-    result = bsr.estimators.nuclear_norm(data.X, data.y, lam * data.S.size**0.25, tol=1e-5)
+    result = bsr.estimators.nuclear_norm(data.X, data.y, lam, tol=1e-5)
     if not result.converged:
         raise RuntimeError(f"no convergence for {job}")
     error = bsr.mse(result.S, data.S)

@@ -21,7 +21,7 @@ def one_thread():
 def solve(problem, d, seed, lam):
     """A data set, the solver's result, and the error corrected for the teacher's length, which is 1 on average."""
     data = problem.sample(d, rng=seed, dtype=np.float64)
-    result = bsr.estimators.nuclear_norm(data.X, data.y, lam * data.S.size**0.25, tol=1e-5)
+    result = bsr.estimators.nuclear_norm(data.X, data.y, lam, tol=1e-5)
     p = data.problem
     theory = nuclear_norm.mse(p.alpha, p.beta, p.rho, p.delta, lam=lam)
     return data, result, bsr.mse(result.S, data.S) - theory * (np.mean(data.S**2) - 1), theory
