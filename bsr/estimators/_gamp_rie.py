@@ -270,7 +270,7 @@ def _directions(A, size):
 
 
 def memory(shape, dtype=np.float32, rank=1, **options):
-    """Bytes that `gamp_rie` needs besides X: entries that tell its scale, a dozen matrices, a dozen vectors of labels."""
+    """Bytes that `gamp_rie` needs besides X: entries that tell its scale, a dozen matrices, a dozen vectors of n."""
     n, L, d = shape
     return 8 * min(MEASURED, n * L * d) + 96 * (n + L * d)
 
