@@ -41,7 +41,8 @@ def load(name):
 
 NAMES = sorted(public())
 FUNCTIONS = [name for name in NAMES if inspect.isroutine(load(name))]
-INPUTS = (bsr.Problem, bsr.sweep.Config, bsr.sweep.Estimator, bsr.sweep.Task)  # made by the user, with parameters
+# Made by the user, with parameters.
+INPUTS = (bsr.Problem, bsr.estimators.TeacherError, bsr.sweep.Config, bsr.sweep.Estimator, bsr.sweep.Task)
 RESULTS = [name for name in NAMES if inspect.isclass(load(name)) and load(name) not in INPUTS]
 
 

@@ -225,3 +225,63 @@ def test_number_of_parameters(d, L):
         assert rank == (r * (d + L - r) if r <= min(d, L) else d * L)
         # As many noiseless labels determine the teacher.
         assert rank / (d * L) == pytest.approx(bsr.theory.limits.strong_recovery(L / d, r / min(d, L)), rel=1e-14)
+
+
+# Pieces of a sample, and predictions
+
+
+def test_a_sample_is_made_of_three_pieces():
+    problem, rng = bsr.Problem(0.7, 1.5, 0.3, 0.2), np.random.default_rng(4)
+    whole = problem.sample(10, rng=4)
+    U, V = problem.sample_teacher(10, rng)
+    X = problem.sample_tokens(10, rng)
+    y = problem.sample_labels(X, U @ V.T / np.sqrt(U.shape[1]), rng)
+    for piece, same in ((U, whole.U), (V, whole.V), (X, whole.X), (y, whole.y)):
+        np.testing.assert_array_equal(piece, same)
+
+
+def test_own_sequences_can_be_labelled():
+    rng = np.random.default_rng(0)
+    X, S = rng.integers(-3, 4, (5000, 3, 4)), rng.standard_normal((3, 4))
+    y = bsr.Problem(alpha=1.0, delta=0.25).sample_labels(X, S, rng=1)
+    noise = y - np.einsum("nij,ij->n", X, S) / np.sqrt(12)
+    assert np.mean(noise) == pytest.approx(0, abs=4 * 0.5 / 5000**0.5)
+    assert np.var(noise) == pytest.approx(0.25, rel=4 * (2 / 5000) ** 0.5)
+    with pytest.raises(ValueError, match="S must be one matrix"):
+        bsr.Problem(alpha=1.0).sample_labels(X, [S, S])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_predictions_of_a_matrix_and_of_a_stack(dtype):
+    rng = np.random.default_rng(1)
+    X, S = (10 * rng.standard_normal((7, 5, 6))).astype(dtype), rng.standard_normal((2, 3, 5, 6))
+    expected = np.einsum("nij,abij->abn", X.astype(float), S) / np.sqrt(30)
+    np.testing.assert_allclose(bsr.predict(X, S), expected, rtol=1e-12)
+    np.testing.assert_allclose(bsr.predict(np.asfortranarray(X), S[0, 0]), expected[0, 0], rtol=1e-12)
+    assert bsr.predict(X, S[:, :0]).shape == (2, 0, 7)
+
+
+def test_predictions_in_blocks_are_the_same(monkeypatch):
+    rng = np.random.default_rng(2)
+    X, S = rng.standard_normal((23, 4, 4)), rng.standard_normal((3, 4, 4))
+    expected = bsr.predict(X, S)
+    monkeypatch.setattr(bsr.model, "_BLOCK", 80)
+    np.testing.assert_allclose(bsr.predict(X, S), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("X", "S", "message"),
+    [
+        (np.ones((4, 5)), np.ones((4, 5)), r"X must have shape \(n, L, d\)"),
+        (
+            np.ones((2, 4, 5)),
+            np.ones((5, 4)),
+            r"S must end in the shape \(4, 5\) of a sequence of X, got shape \(5, 4\)",
+        ),
+        (np.full((2, 4, 5), np.nan), np.ones((4, 5)), "X must be finite"),
+        (np.ones((2, 4, 5)), "S", "S must be a real number or an array"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named(X, S, message):
+    with pytest.raises(ValueError, match=message):
+        bsr.predict(X, S)

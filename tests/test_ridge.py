@@ -7,9 +7,12 @@ from scipy import linalg
 
 import bsr
 from bsr.estimators import ridge
-from bsr.theory.ridge import mse as error
 
 # The theory
+
+
+def error(alpha, delta=0.0, lam=None):
+    return bsr.theory.ridge.mse(alpha, delta=delta, lam=lam)
 
 
 def marchenko_pastur_error(alpha, delta, lam):
