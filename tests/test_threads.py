@@ -58,7 +58,7 @@ def test_blas_gets_its_threads_back_whoever_leaves_first(first_to_use):
 
 DECOMPOSITIONS = {"svd", "svdvals", "eigh", "eigvalsh_tridiagonal", "solve", "cho_factor", "cho_solve"}
 SMALL = {
-    "gamp_rie": lambda data: bsr.estimators.gamp_rie(data.X, data.y, 2, 0.1, iterations=5),
+    "gamp_rie": lambda data: bsr.estimators.gamp_rie(data.X, data.y, 2, iterations=5),
     "posterior": lambda data: bsr.estimators.posterior(data.X, data.y, 2, 0.1, sweeps=12, burn_in=2, min_effective=0.0),
     "primal-dual": lambda data: bsr.estimators.nuclear_norm(data.X, data.y, 0.1, tol=1e-3, method="primal-dual"),
     "penalised": lambda data: bsr.estimators.nuclear_norm(data.X, data.y, 0.1, tol=1e-3, method="douglas-rachford"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from bsr._checks import as_real
+from bsr._checks import as_real, check_real
 from bsr.model import mse, predict
 
 __all__ = ["Result", "State", "TeacherError"]
@@ -117,11 +117,13 @@ class TeacherError:
     Raises
     ------
     ValueError
-        When it is called, if the shapes do not match.
+        If the teacher is not a finite matrix; when it is called, if its shape is not that of the estimates.
     """
 
     def __init__(self, teacher):
-        self._teacher = as_real("teacher", teacher)
+        self._teacher = check_real("teacher", teacher, "finite")
+        if self._teacher.ndim != 2:
+            raise ValueError(f"teacher must be a matrix of shape (L, d), got shape {self._teacher.shape}")
         self._seen = []
 
     def __call__(self, state):

@@ -16,7 +16,7 @@ CALLS = {
     "bayes.mmse": "bsr.theory.bayes.mmse(0.4, 1.0, 0.2)",
     "bayes.free_entropy": "bsr.theory.bayes.free_entropy(0.3, 0.4, 1.0, 0.2)",
     "nuclear_norm.mse": "bsr.theory.nuclear_norm.mse(0.4, 1.0, 0.2, 0.1, lam=None)",
-    "gamp_rie": "bsr.estimators.gamp_rie(data.X, data.y, 4, 0.1)",
+    "gamp_rie": "bsr.estimators.gamp_rie(data.X, data.y, 4)",
     "nuclear_norm": "bsr.estimators.nuclear_norm(data.X, data.y, 1.0)",
 }
 SCRIPT = """

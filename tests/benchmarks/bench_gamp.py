@@ -7,7 +7,6 @@ n = 4000, d = L = 100, float32. Goals: a call with one iteration takes at most 1
 n = 250: an iteration, and a call with one iteration, at most 1 ms each.
 """
 
-import inspect
 import sys
 import warnings
 
@@ -19,7 +18,6 @@ from bsr import ConvergenceWarning
 from bsr.estimators import gamp_rie
 from bsr.sensing import fused
 
-NOISE = (0.1,) if "delta" in inspect.signature(gamp_rie).parameters else ()
 MORE = 10
 
 
