@@ -92,7 +92,9 @@ def check_real(name, value, condition):
 
 
 def check_number(name, value, condition):
-    """Return `value` as a float; raise ValueError if it is an array or fails `check_real`."""
+    """Return `value` as a float; raise ValueError if it is no number, an array, or fails `check_real`."""
+    if value is None:
+        raise ValueError(f"{name} must be a single number, got None")
     array = check_real(name, value, condition)
     if array.ndim:
         raise ValueError(f"{name} must be a single number, got an array of shape {array.shape}")

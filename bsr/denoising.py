@@ -4,12 +4,15 @@ A spectral denoiser keeps the singular vectors of Y and maps its singular values
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bsr import _denoisers, _soft_threshold
 from bsr._checks import as_real, check_broadcast, check_number, check_real, warn_convergence
 from bsr._compile import in_chunks
+from bsr._typing import Array, Numbers
 from bsr.spectrum import aspect_ratio, check_law, quadrature
 
 __all__ = [
@@ -25,7 +28,7 @@ __all__ = [
 ]
 
 
-def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
+def mmse(noise: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, *, tol: float = 1e-11) -> Numbers:
     """Minimal mean-square error per entry of the denoising of S + sqrt(noise) Z.
 
     Parameters
@@ -66,7 +69,7 @@ def mmse(noise, beta=1.0, rho=1.0, *, tol=1e-11):
     return out.reshape(noise.shape)[()]
 
 
-def shrink(x, beta=1.0, rho=1.0, noise=1.0):
+def shrink(x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0) -> Numbers:
     """Bayes-optimal map of a singular value of Y: x - (2 noise / sqrt(b)) [(b - 1) / (2x) + Re G(x)].
 
     Parameters
@@ -105,7 +108,9 @@ def shrink(x, beta=1.0, rho=1.0, noise=1.0):
     return shrink_and_slope(x, beta, rho, noise)[0]
 
 
-def shrink_and_slope(x, beta=1.0, rho=1.0, noise=1.0):
+def shrink_and_slope(
+    x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0
+) -> tuple[Numbers, Numbers]:
     """The Bayes-optimal map of a singular value, as `shrink`, and its derivative with respect to x.
 
     Parameters
@@ -145,7 +150,7 @@ def shrink_and_slope(x, beta=1.0, rho=1.0, noise=1.0):
     return f.reshape(x.shape)[()], slope.reshape(x.shape)[()]
 
 
-def rie(Y, rho, noise):
+def rie(Y: ArrayLike, rho: float, noise: float) -> Array:
     """Bayes-optimal rotationally invariant estimator of S / (dL)^(1/4) from Y = (S + sqrt(noise) Z) / (dL)^(1/4).
 
     Parameters
@@ -177,7 +182,7 @@ def rie(Y, rho, noise):
     return rie_and_divergence(Y, rho, noise)[0]
 
 
-def rie_and_divergence(Y, rho, noise):
+def rie_and_divergence(Y: ArrayLike, rho: float, noise: float) -> tuple[Array, float]:
     """The Bayes-optimal estimator `rie` and its divergence at Y: what message passing asks of a denoiser.
 
     Parameters
@@ -217,7 +222,7 @@ def _check_matrix(Y):
     return Y
 
 
-def soft_threshold(Y, theta):
+def soft_threshold(Y: ArrayLike, theta: float) -> tuple[Array, Array]:
     """Lower the singular values of a matrix by theta, to no less than 0: the denoiser of the nuclear norm.
 
     Parameters
@@ -255,7 +260,9 @@ def soft_threshold(Y, theta):
     return (left * (1.0 - theta / sigma[kept:])) @ (left.T @ Y), sigma
 
 
-def soft_threshold_error(theta, beta=1.0, rho=1.0, noise=1.0):
+def soft_threshold_error(
+    theta: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0
+) -> tuple[Numbers, Numbers]:
     """Error and divergence of soft thresholding the singular values of Y, in the high-dimensional limit.
 
     Parameters
@@ -296,7 +303,7 @@ def soft_threshold_error(theta, beta=1.0, rho=1.0, noise=1.0):
     return error.reshape(theta.shape)[()], divergence.reshape(theta.shape)[()]
 
 
-def spectral_divergence(x, f, slope, shape):
+def spectral_divergence(x: ArrayLike, f: ArrayLike, slope: ArrayLike, shape: tuple[int, int]) -> float:
     """Divergence per entry of a spectral denoiser at a given matrix.
 
     Parameters
@@ -330,7 +337,9 @@ def spectral_divergence(x, f, slope, shape):
     return float(_denoisers.divergence(x, f, slope, max(shape)) / (shape[0] * shape[1]))
 
 
-def spectral_error(f, beta=1.0, rho=1.0, noise=1.0, *, kinks=()):
+def spectral_error(
+    f: Callable[[Array], Array], beta: float = 1.0, rho: float = 1.0, noise: float = 1.0, *, kinks: ArrayLike = ()
+) -> tuple[float, float]:
     """Error and divergence of a spectral denoiser in the high-dimensional limit.
 
     Parameters

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens
+from bsr._typing import Array, Numbers, Random
 from bsr.sensing import forward
 
 __all__ = ["Data", "Problem", "mse", "predict"]
@@ -50,7 +52,7 @@ class Problem:
             value = check_number(name, getattr(self, name), "non-negative" if name == "delta" else "positive")
             object.__setattr__(self, name, value)
 
-    def sizes(self, d):
+    def sizes(self, d: int) -> tuple[int, int, int]:
         """Integers (n, L, r) closest to the problem's ratios at token dimension `d`.
 
         Raises
@@ -70,7 +72,7 @@ class Problem:
                 raise ValueError(f"d={d} is too small for {ratio}={getattr(self, ratio)}: {symbol} would be 0")
         return n, L, r
 
-    def sample(self, d, rng=0, dtype=np.float32):
+    def sample(self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32) -> "Data":
         """Draw a teacher, n sequences of tokens and their labels: the three next methods, one after the other.
 
         Parameters
@@ -101,7 +103,7 @@ class Problem:
         rounded = Problem(alpha=n / (d * L), beta=L / d, rho=r / min(d, L), delta=self.delta)
         return Data(X=X, y=y, S=S, U=U, V=V, problem=rounded)
 
-    def sample_teacher(self, d, rng=0):
+    def sample_teacher(self, d: int, rng: Random = 0) -> tuple[Array, Array]:
         """Draw the factors of a teacher.
 
         Parameters
@@ -125,7 +127,7 @@ class Problem:
         rng = as_generator(rng)
         return rng.standard_normal((L, r)), rng.standard_normal((d, r))
 
-    def sample_tokens(self, d, rng=0, dtype=np.float32):
+    def sample_tokens(self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Draw n sequences of L tokens of dimension `d`.
 
         Parameters
@@ -150,7 +152,7 @@ class Problem:
         n, L, _ = self.sizes(d)
         return as_generator(rng).standard_normal((n, L, d), dtype=_token_type(dtype))
 
-    def sample_labels(self, X, S, rng=0):
+    def sample_labels(self, X: ArrayLike, S: ArrayLike, rng: Random = 0) -> Array:
         """Label sequences, the model's or your own, by a teacher: <X, S> / sqrt(dL) + sqrt(delta) * xi.
 
         Parameters
@@ -216,7 +218,7 @@ class Data:
         return f"Data(n={n}, L={L}, d={d}, r={self.U.shape[1]}, X {self.X.dtype}, problem={self.problem})"
 
 
-def predict(X, S):
+def predict(X: ArrayLike, S: ArrayLike) -> Array:
     """The labels <X_mu, S> / sqrt(dL) that a matrix gives to sequences, without noise.
 
     Parameters
@@ -248,7 +250,7 @@ def predict(X, S):
     return labels.reshape(*S.shape[:-2], len(X)) / np.sqrt(X[0].size)
 
 
-def mse(S_hat, S):
+def mse(S_hat: ArrayLike, S: ArrayLike) -> Numbers:
     """Error ||S_hat - S||^2 / (dL) per entry; 1 for S_hat = 0 on average over teachers.
 
     The test error of `predict` with S_hat on fresh sequences of the model is this plus delta.

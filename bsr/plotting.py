@@ -8,8 +8,10 @@ import html
 import io
 from base64 import b64encode
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 try:
     import matplotlib as mpl
@@ -17,6 +19,15 @@ try:
     from matplotlib import patheffects
 except ImportError as error:
     raise ImportError("bsr.plotting draws with matplotlib: install bilinear-sequence-regression[plot]") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
 
 __all__ = ["COLORS", "STYLE", "experiment", "label_line", "shades", "slider_figure", "threshold", "use_style"]
 
@@ -53,7 +64,7 @@ STYLE = {
 _HALO = [patheffects.withStroke(linewidth=3, foreground="white")]  # keeps a label readable across a curve
 
 
-def use_style():
+def use_style() -> None:
     """Set the style for this session, from matplotlib's defaults: no settings of the reader's own show through.
 
     In a notebook, figures appear below their cells, whatever MPLBACKEND says, and as SVG, sharp at any zoom and light.
@@ -77,7 +88,7 @@ def _show_figures_inline():
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 
-def shades(n, colormap="viridis"):
+def shades(n: int, colormap: str = "viridis") -> list[tuple[float, float, float, float]]:
     """Colours from dark to light for curves ordered by a parameter, readable on white.
 
     Parameters
@@ -95,7 +106,17 @@ def shades(n, colormap="viridis"):
     return [mpl.colormaps[colormap](t) for t in np.linspace(0.05, 0.85, n)]
 
 
-def experiment(ax, x, y, err=None, *, color=None, marker="o", open=False, label=None):
+def experiment(
+    ax: "Axes",
+    x: ArrayLike,
+    y: ArrayLike,
+    err: ArrayLike | None = None,
+    *,
+    color: Any = None,
+    marker: str = "o",
+    open: bool = False,
+    label: str | None = None,
+) -> "ErrorbarContainer":
     """Draw measured points, with error bars where there are some.
 
     Parameters
@@ -121,7 +142,7 @@ def experiment(ax, x, y, err=None, *, color=None, marker="o", open=False, label=
     return ax.errorbar(x, y, yerr=err, fmt=marker, color=color, elinewidth=1, label=label, zorder=3, **face)
 
 
-def threshold(ax, x, label=None, *, color="0.35", height=0.06):
+def threshold(ax: "Axes", x: float, label: str | None = None, *, color: Any = "0.35", height: float = 0.06) -> None:
     """Mark a critical value by a tick that stands on the x axis, with its label on top.
 
     Parameters
@@ -141,7 +162,9 @@ def threshold(ax, x, label=None, *, color="0.35", height=0.06):
         note.set_path_effects(_HALO)
 
 
-def label_line(line, text, x, *, offset=(0, 4), **properties):
+def label_line(
+    line: "Line2D", text: str, x: float, *, offset: tuple[float, float] = (0, 4), **properties: Any
+) -> "Annotation":
     """Write `text` on a curve, in its colour, where its first coordinate is `x`.
 
     Parameters
@@ -176,7 +199,9 @@ def label_line(line, text, x, *, offset=(0, 4), **properties):
     return note
 
 
-def slider_figure(draw, values, *, alt, start=None, colors=32):
+def slider_figure(
+    draw: "Callable[..., Figure]", values: dict, *, alt: str, start: tuple | None = None, colors: int = 32
+) -> Any:
     """Show a figure that follows a few sliders, with a kernel or without.
 
     Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 15 kB.

@@ -7,14 +7,16 @@ cache when it is read for the second time.
 
 import numpy as np
 from numba import get_num_threads
+from numpy.typing import ArrayLike
 
 from bsr import _passes, _threads
 from bsr._checks import as_real
+from bsr._typing import Array
 
 __all__ = ["adjoint", "forward", "fused"]
 
 
-def forward(X, S):
+def forward(X: np.ndarray, S: ArrayLike) -> Array:
     """Inner products <X_mu, S> = sum_ij X_mu,ij S_ij.
 
     Parameters
@@ -47,7 +49,7 @@ def forward(X, S):
     return out
 
 
-def adjoint(X, g):
+def adjoint(X: np.ndarray, g: ArrayLike) -> Array:
     """Weighted sum of the sequences, sum_mu g_mu X_mu.
 
     Parameters
@@ -73,7 +75,7 @@ def adjoint(X, g):
     return G.sum(axis=0).reshape(X.shape[1:])
 
 
-def fused(X, S, target, scale):
+def fused(X: np.ndarray, S: ArrayLike, target: ArrayLike, scale: float) -> tuple[Array, Array]:
     """Scaled residuals and their adjoint, in one pass over the memory of X.
 
     Same as ``g = scale * (target - forward(X, S))`` followed by ``G = adjoint(X, g)``, up to twice as fast once X is

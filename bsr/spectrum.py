@@ -4,10 +4,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bsr import _law
 from bsr._checks import check_broadcast, check_number, check_real, warn_convergence
 from bsr._compile import in_chunks
+from bsr._typing import Array, Numbers
 
 __all__ = ["Quadrature", "density", "edges", "hilbert", "quadrature", "stieltjes"]
 
@@ -48,7 +50,7 @@ def check_law(beta, rho, noise):
     return float(aspect_ratio(np.float64(beta))), rho, noise
 
 
-def edges(beta=1.0, rho=1.0, noise=1.0):
+def edges(beta: float = 1.0, rho: float = 1.0, noise: float = 1.0) -> Array:
     """Edges of the support on x > 0, in increasing order.
 
     Parameters
@@ -85,7 +87,9 @@ def edges(beta=1.0, rho=1.0, noise=1.0):
     return found
 
 
-def stieltjes(x, beta=1.0, rho=1.0, noise=1.0):
+def stieltjes(
+    x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0
+) -> complex | NDArray[np.complex128]:
     """Stieltjes transform G(x - i0) of the symmetrised law: Hilbert transform + i pi density.
 
     Parameters
@@ -123,7 +127,7 @@ def stieltjes(x, beta=1.0, rho=1.0, noise=1.0):
     return out.reshape(x.shape)[()]
 
 
-def density(x, beta=1.0, rho=1.0, noise=1.0):
+def density(x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0) -> Numbers:
     """Symmetrised density mu(x) of the singular values of the noisy teacher.
 
     mu is even with total mass 1. A histogram of the (positive) singular values of Y = (S + sqrt(noise) Z) / (dL)^(1/4)
@@ -150,7 +154,7 @@ def density(x, beta=1.0, rho=1.0, noise=1.0):
     return stieltjes(x, beta, rho, noise).imag / np.pi
 
 
-def hilbert(x, beta=1.0, rho=1.0, noise=1.0):
+def hilbert(x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0) -> Numbers:
     """Hilbert transform, the principal value of int mu(t) / (x - t) dt: the real part of G.
 
     Parameters
@@ -174,7 +178,9 @@ def hilbert(x, beta=1.0, rho=1.0, noise=1.0):
     return stieltjes(x, beta, rho, noise).real
 
 
-def quadrature(beta=1.0, rho=1.0, noise=1.0, *, breaks=(), tol=1e-11):
+def quadrature(
+    beta: float = 1.0, rho: float = 1.0, noise: float = 1.0, *, breaks: ArrayLike = (), tol: float = 1e-11
+) -> Quadrature:
     """Nodes and weights for averages over the singular values of the noisy teacher.
 
     Parameters

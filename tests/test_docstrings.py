@@ -74,3 +74,11 @@ def test_equations_that_docstrings_cite_are_in_the_chapters():
     cited = {label: name for name in NAMES for label in re.findall(r":eq:`([^`]+)`", inspect.getdoc(load(name)))}
     assert len(cited) > 10
     assert set(cited) <= labels, {label: cited[label] for label in set(cited) - labels}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_public_signatures_are_annotated(name):
+    signature = inspect.signature(load(name))
+    bare = [key for key, value in signature.parameters.items() if value.annotation is inspect.Parameter.empty]
+    assert bare == []
+    assert signature.return_annotation is not inspect.Signature.empty

@@ -1,8 +1,10 @@
 """GAMP-RIE: approximate message passing with the Bayes-optimal matrix denoiser."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.special import erf, erfcx
 from tqdm import trange
 
@@ -81,7 +83,18 @@ class GampRie(Result):
 
 
 @blas_for(0)  # small decompositions between passes over X
-def gamp_rie(X, y, rank, *, signal=None, iterations=200, tol=1e-8, damping=0.0, callback=None, progress=False):
+def gamp_rie(
+    X: ArrayLike,
+    y: ArrayLike,
+    rank: int,
+    *,
+    signal: float | None = None,
+    iterations: int = 200,
+    tol: float = 1e-8,
+    damping: float = 0.0,
+    callback: Callable[[State], object] | None = None,
+    progress: bool = False,
+) -> GampRie:
     """Learn the teacher from sequences and labels by approximate message passing.
 
     Parameters
@@ -269,7 +282,7 @@ def _directions(A, size):
     return 1.0 / max(mean, 1.0 / A.shape[1]), mean - 3.0 * error <= 1.1 / A.shape[1]
 
 
-def memory(shape, dtype=np.float32, rank=1, **options):
+def memory(shape: tuple[int, int, int], dtype: DTypeLike = np.float32, rank: int = 1, **options: object) -> int:
     """Bytes that `gamp_rie` needs besides X: entries that tell its scale, a dozen matrices, a dozen vectors of n."""
     n, L, d = shape
     return 8 * min(MEASURED, n * L * d) + 96 * (n + L * d)

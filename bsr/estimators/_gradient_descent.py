@@ -1,9 +1,11 @@
 """Gradient descent on the two factors, many replicas at a time."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from tqdm import tqdm
 
 from bsr._checks import (
@@ -17,6 +19,7 @@ from bsr._checks import (
     warn_convergence,
 )
 from bsr._memory import check_memory
+from bsr._typing import Random
 from bsr.estimators import _nuclear_norm
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
@@ -84,7 +87,7 @@ class GradientDescent(Result):
     iterations: int
     history: DescentHistory
 
-    def metrics(self, teacher):
+    def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, and what replicas have beyond single estimates.
 
         `error_averaged` of their mean; `norm` ||S||^2/(dL); `overlap_replicas` <S_a, S_b>/(dL) of different ones;
@@ -104,23 +107,23 @@ class GradientDescent(Result):
 
 
 def gradient_descent(
-    X,
-    y,
-    rank,
+    X: ArrayLike,
+    y: ArrayLike,
+    rank: int,
     *,
-    replicas=1,
-    steps=50_000,
-    lr=0.1,
-    init_scale=1.0,
-    init=None,
-    weight_decay=0.0,
-    record=10,
-    tol=1e-12,
-    switch=1e-8,
-    callback=None,
-    rng=0,
-    progress=False,
-):
+    replicas: int = 1,
+    steps: int = 50_000,
+    lr: ArrayLike = 0.1,
+    init_scale: ArrayLike = 1.0,
+    init: ArrayLike | tuple[ArrayLike, ArrayLike] | str | None = None,
+    weight_decay: float = 0.0,
+    record: int | Iterable[int] = 10,
+    tol: float = 1e-12,
+    switch: float = 1e-8,
+    callback: Callable[[State], object] | None = None,
+    rng: Random = 0,
+    progress: bool = False,
+) -> GradientDescent:
     """Descend the squared training error over U and V, from several starting points at once.
 
     The estimate is S = U V^T / sqrt(rank), the loss sum_mu (<X_mu, S>/sqrt(dL) - y_mu)^2 / 4, and a step changes U and
@@ -414,7 +417,16 @@ def _per_replica(name, value, condition, replicas):
     return np.array(np.broadcast_to(value, replicas))
 
 
-def memory(shape, dtype=np.float32, rank=1, *, replicas=1, init=None, init_scale=1.0, **options):
+def memory(
+    shape: tuple[int, int, int],
+    dtype: DTypeLike = np.float32,
+    rank: int = 1,
+    *,
+    replicas: int = 1,
+    init: object = None,
+    init_scale: ArrayLike = 1.0,
+    **options: object,
+) -> int:
     """Bytes that `gradient_descent` needs besides X.
 
     X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from bsr._checks import check_integer, check_number, check_samples, warn_convergence
 from bsr._memory import check_memory
@@ -11,7 +12,17 @@ from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
 __all__ = ["interpolate"]
 
 
-def interpolate(X, y, descent, *, tol=1e-12, reach=0.1, newton_steps=8, cg_tol=1e-3, cg_iterations=300):
+def interpolate(
+    X: ArrayLike,
+    y: ArrayLike,
+    descent: GradientDescent,
+    *,
+    tol: float = 1e-12,
+    reach: float = 0.1,
+    newton_steps: int = 8,
+    cg_tol: float = 1e-3,
+    cg_iterations: int = 300,
+) -> GradientDescent:
     """Bring factors that nearly meet the labels to the closest ones that do.
 
     Where the loss vanishes on a manifold, slow descent comes in at right angles to it and ends close to the nearest
@@ -163,7 +174,7 @@ def _square(stack):
     return np.einsum("mij,mij->m", stack, stack)
 
 
-def memory(shape, dtype=np.float32, **options):
+def memory(shape: tuple[int, int, int], dtype: DTypeLike = np.float32, **options: object) -> int:
     """Bytes that `interpolate` needs besides X: X in float64 if it is not."""
     n, L, d = shape
     return 8 * n * L * d if np.dtype(dtype) != np.float64 else 0

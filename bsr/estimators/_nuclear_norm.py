@@ -5,9 +5,11 @@ Gram matrix: some 10 to 100 iterations, whatever the tokens. `primal-dual` only 
 besides them, and less time where they are many and white; it stalls on others.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy import linalg
 from tqdm import tqdm
 
@@ -56,12 +58,22 @@ class NuclearNorm(Result):
     dual: np.ndarray
     method: str
 
-    def metrics(self, teacher):
+    def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, and the duality gap."""
         return super().metrics(teacher) | {"gap": self.gap}
 
 
-def nuclear_norm(X, y, lam=0.0, *, tol=1e-6, method=None, iterations=5000, callback=None, progress=False):
+def nuclear_norm(
+    X: ArrayLike,
+    y: ArrayLike,
+    lam: float = 0.0,
+    *,
+    tol: float = 1e-6,
+    method: str | None = None,
+    iterations: int = 5000,
+    callback: Callable[[State], object] | None = None,
+    progress: bool = False,
+) -> NuclearNorm:
     """Minimise ||S||_* subject to <X_mu, S>/sqrt(dL) = y_mu, or 1/2 sum (y - <X, S>/sqrt(dL))^2 + lambda ||S||_*.
 
     Parameters
@@ -188,7 +200,14 @@ def _solve(X, y, penalty, tol, method, patience, iterations, callback, progress)
     return height / size * S, dual / size, gap, before + done, method, stopped
 
 
-def memory(shape, dtype=np.float32, *, lam=0.0, method=None, **options):
+def memory(
+    shape: tuple[int, int, int],
+    dtype: DTypeLike = np.float32,
+    *,
+    lam: float = 0.0,
+    method: str | None = None,
+    **options: object,
+) -> int:
     """Bytes that `nuclear_norm` needs besides X: factors for Douglas-Rachford, a few dozen vectors for primal-dual."""
     n, L, d = shape
     factors = factor_bytes(n, L, d, lam)

@@ -1,8 +1,10 @@
 """The posterior itself: block Gibbs sampling of the teacher's factors, and the posterior mean."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy import linalg
 from tqdm import trange
 
@@ -17,6 +19,7 @@ from bsr._checks import (
 )
 from bsr._memory import check_memory
 from bsr._threads import blas_for
+from bsr._typing import Random
 from bsr.estimators._result import Result, State
 from bsr.model import mse
 
@@ -67,7 +70,7 @@ class Posterior(Result):
     converged: bool
     iterations: int
 
-    def metrics(self, teacher):
+    def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`."""
         return super().metrics(teacher) | {
             "error_sample": float(np.mean(mse(self.samples, teacher))),
@@ -107,20 +110,20 @@ def _precision(samples):
 
 
 def posterior(
-    X,
-    y,
-    rank,
-    delta,
+    X: ArrayLike,
+    y: ArrayLike,
+    rank: int,
+    delta: float,
     *,
-    sweeps=400,
-    burn_in=100,
-    thin=1,
-    init=None,
-    min_effective=30.0,
-    callback=None,
-    rng=0,
-    progress=False,
-):
+    sweeps: int = 400,
+    burn_in: int = 100,
+    thin: int = 1,
+    init: tuple[ArrayLike, ArrayLike] | None = None,
+    min_effective: float = 30.0,
+    callback: Callable[[State], object] | None = None,
+    rng: Random = 0,
+    progress: bool = False,
+) -> Posterior:
     """Sample the teacher given sequences and labels; the mean of the samples is the best estimate there is.
 
     Parameters
@@ -258,7 +261,17 @@ def _kept(sweeps, burn_in, thin):
     return kept
 
 
-def memory(shape, dtype=np.float32, rank=1, *, delta=1.0, sweeps=400, burn_in=100, thin=1, **options):
+def memory(
+    shape: tuple[int, int, int],
+    dtype: DTypeLike = np.float32,
+    rank: int = 1,
+    *,
+    delta: float = 1.0,
+    sweeps: int = 400,
+    burn_in: int = 100,
+    thin: int = 1,
+    **options: object,
+) -> int:
     """Bytes that `posterior` needs besides X.
 
     X in float64 if it is not, the linear maps of both factors, a Gram matrix, the samples and their deviations.

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bsr._checks import as_real, check_real
+from bsr._typing import Array
 from bsr.model import mse, predict
 
 __all__ = ["Result", "State", "TeacherError"]
@@ -25,7 +27,7 @@ class Short:
 class Result(Short):
     """What every estimator returns: an estimate `S`, of shape (..., L, d), `converged`, `iterations`, and more."""
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`.
 
         Parameters
@@ -44,7 +46,7 @@ class Result(Short):
         """
         return predict(X, self.S)
 
-    def metrics(self, teacher):
+    def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """Numbers that compare the estimate with the teacher, where that is known.
 
         Parameters
@@ -120,13 +122,13 @@ class TeacherError:
         If the teacher is not a finite matrix; when it is called, if its shape is not that of the estimates.
     """
 
-    def __init__(self, teacher):
+    def __init__(self, teacher: ArrayLike) -> None:
         self._teacher = check_real("teacher", teacher, "finite")
         if self._teacher.ndim != 2:
             raise ValueError(f"teacher must be a matrix of shape (L, d), got shape {self._teacher.shape}")
         self._seen = []
 
-    def __call__(self, state):
+    def __call__(self, state: State) -> None:
         error = np.asarray(mse(state.S, self._teacher))
         stack = state.S.reshape(-1, *self._teacher.shape)
         fine = stack[np.isfinite(error.reshape(-1))]
@@ -134,15 +136,15 @@ class TeacherError:
         self._seen.append((state.iteration, np.where(np.isfinite(error), error, np.inf), mean_error))
 
     @property
-    def iteration(self):
+    def iteration(self) -> NDArray[np.int64]:
         return self._column(0)
 
     @property
-    def error(self):
+    def error(self) -> Array:
         return self._column(1)
 
     @property
-    def mean_error(self):
+    def mean_error(self) -> Array:
         return self._column(2)
 
     def _column(self, k):

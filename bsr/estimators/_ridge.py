@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy import linalg
 from scipy.linalg import lapack
 
@@ -36,7 +37,7 @@ class Ridge(Result):
     iterations: int = 1
 
 
-def ridge(X, y, lam):
+def ridge(X: ArrayLike, y: ArrayLike, lam: float) -> Ridge:
     """Minimise sum (y - <X, S>/sqrt(dL))^2 + lam ||S||^2 over S.
 
     Parameters
@@ -97,7 +98,7 @@ def ridge(X, y, lam):
     return Ridge(S=S.reshape(L, d), converged=converged)
 
 
-def memory(shape, dtype=np.float32, **options):
+def memory(shape: tuple[int, int, int], dtype: DTypeLike = np.float32, **options: object) -> int:
     """Bytes that `ridge` needs besides X: the data in float64 and the scratch of a decomposition, two Gram matrices."""
     n, L, d = shape
     return 16 * n * L * d + 16 * min(n, L * d) ** 2

@@ -5,6 +5,7 @@ import inspect
 import tomllib
 from dataclasses import dataclass, field
 from itertools import product
+from os import PathLike
 from pathlib import Path
 
 from bsr._checks import check_integer
@@ -82,7 +83,7 @@ class Config:
             raise ValueError(f"{self.name}: {error}") from None
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | PathLike) -> "Config":
         """Read a TOML file.
 
         Parameters
@@ -107,7 +108,7 @@ class Config:
             raise ValueError(f"{path}: not a text in UTF-8: {error}") from None
 
     @classmethod
-    def parse(cls, text, name="config"):
+    def parse(cls, text: str, name: str = "config") -> "Config":
         """Read a configuration from a text in TOML.
 
         Parameters
@@ -146,7 +147,7 @@ class Config:
             raise ValueError(f"{name}: {error}") from None
         return cls(problems, _as_list(sizes), estimators, **sweep, name=name, text=text)
 
-    def tasks(self):
+    def tasks(self) -> list[Task]:
         """All tasks, in the order of their keys.
 
         That order is as good as random, so the mean time of the tasks done tells the time left. A task that two tables

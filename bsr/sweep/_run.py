@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections import deque
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,17 +47,17 @@ class Counts(NamedTuple):
 
 
 def run(
-    config,
-    out,
+    config: Config | str | PathLike,
+    out: str | PathLike,
     *,
-    resume=False,
-    allow_other_config=False,
-    workers=None,
-    executor=None,
-    threads=1,
-    progress=True,
-    memory_limit=None,
-):
+    resume: bool = False,
+    allow_other_config: bool = False,
+    workers: int | None = None,
+    executor: cf.Executor | None = None,
+    threads: int = 1,
+    progress: bool = True,
+    memory_limit: float | None = None,
+) -> Counts:
     """Run all tasks of a configuration and store each result as it comes.
 
     Parameters

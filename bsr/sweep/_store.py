@@ -7,13 +7,18 @@ import os
 import sqlite3
 import warnings
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from bsr._version import __version__
 from bsr.model import Problem
 from bsr.sweep._tasks import canonical, git_commit
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Store", "load"]
 
@@ -204,7 +209,7 @@ class Store:
             self._lock.close()
 
 
-def load(path, raw=False):
+def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     """Read the results of a sweep as a table.
 
     A sweep may be running meanwhile.

@@ -8,10 +8,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from bsr._checks import check_broadcast, check_integer, check_number, warn_convergence
 from bsr._compile import in_chunks
+from bsr._typing import Array, Numbers
 from bsr.denoising import mmse as denoising_mmse
 from bsr.spectrum import aspect_ratio
 from bsr.theory import _bayes
@@ -36,7 +38,7 @@ def _numbers(alpha, beta, rho, delta):
     return map(float, arrays)
 
 
-def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
+def mmse(alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Bayes-optimal error: the least E ||S_hat - S||^2 / (dL) that n = alpha d L samples allow.
 
     Parameters
@@ -76,7 +78,7 @@ def mmse(alpha, beta=1.0, rho=1.0, delta=0.0):
     return out.reshape(alpha.shape)[()]
 
 
-def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
+def sample_complexity(error: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Sample complexity alpha at which the Bayes-optimal error is `error`: the curve's explicit inverse.
 
     Parameters
@@ -108,7 +110,9 @@ def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0):
         return ((delta + error) / noise.reshape(error.shape))[()]
 
 
-def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
+def state_evolution(
+    alpha: float, beta: float = 1.0, rho: float = 1.0, delta: float = 0.0, q0: float = 0.0, iterations: int = 50
+) -> Array:
     """Overlaps q_0 ... q_T of Bayes-optimal message passing: q_{t+1} = 1 - MMSE((delta + 1 - q_t) / alpha).
 
     Parameters
@@ -142,7 +146,9 @@ def state_evolution(alpha, beta=1.0, rho=1.0, delta=0.0, q0=0.0, iterations=50):
     return q
 
 
-def free_entropy(q, alpha, beta=1.0, rho=1.0, delta=0.0):
+def free_entropy(
+    q: ArrayLike, alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0
+) -> Numbers:
     """Free entropy per entry of S at overlap q; its maximum is the Bayes-optimal overlap.
 
     Parameters
@@ -205,7 +211,9 @@ class FixedPoints(NamedTuple):
     stable: np.ndarray
 
 
-def fixed_points(alpha, beta=1.0, rho=1.0, delta=0.0, *, resolution=400):
+def fixed_points(
+    alpha: float, beta: float = 1.0, rho: float = 1.0, delta: float = 0.0, *, resolution: int = 400
+) -> FixedPoints:
     """All fixed points of state evolution, by the sign changes of the explicit curve rather than by iteration.
 
     Two stable fixed points would be a hard phase: the informed one is optimal, message passing finds the other.

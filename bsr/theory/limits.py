@@ -1,9 +1,11 @@
 """Closed forms: recovery thresholds, and the limits of low rank, long sequences and full rank."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize.elementwise import find_root
 
 from bsr._checks import check_broadcast
+from bsr._typing import Numbers
 from bsr.spectrum import aspect_ratio
 
 SMALLEST = 1e-300  # of the variables that are solved for by their logarithm
@@ -16,7 +18,7 @@ def _short_over_long(ratio):
     return np.minimum(ratio, 1.0 / np.maximum(ratio, 1.0))
 
 
-def strong_recovery(beta=1.0, rho=1.0):
+def strong_recovery(beta: ArrayLike = 1.0, rho: ArrayLike = 1.0) -> Numbers:
     """Sample complexity alpha above which noiseless labels determine the teacher: its number of free parameters.
 
     Parameters
@@ -43,7 +45,7 @@ def strong_recovery(beta=1.0, rho=1.0):
     return (rho * (1.0 + (1.0 - rho) / aspect_ratio(beta)))[()]
 
 
-def weak_recovery(*, beta=1.0, delta=0.0):
+def weak_recovery(*, beta: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Sample complexity alpha_bar = n / (r (d + L)) above which low-rank teachers (rho -> 0) can be learned at all.
 
     Parameters
@@ -72,7 +74,7 @@ def weak_recovery(*, beta=1.0, delta=0.0):
     return ((1.0 + delta) / (k + 1.0 / k))[()]
 
 
-def low_rank_mmse(alpha_bar, *, beta=1.0, delta=0.0):
+def low_rank_mmse(alpha_bar: ArrayLike, *, beta: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Bayes-optimal error for rho -> 0 at fixed alpha_bar = n / (r (d + L)): a few directions among many.
 
     Parameters
@@ -126,7 +128,7 @@ def low_rank_mmse(alpha_bar, *, beta=1.0, delta=0.0):
     return out[()]
 
 
-def long_sequence_mmse(alpha, *, rho=1.0, delta=0.0):
+def long_sequence_mmse(alpha: ArrayLike, *, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Bayes-optimal error for beta -> infinity (or 0): regression with the short side's covariance known.
 
     Parameters

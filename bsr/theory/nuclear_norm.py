@@ -13,11 +13,13 @@ import math
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 
 from bsr._checks import check_broadcast, warn_convergence
 from bsr._compile import in_chunks
+from bsr._typing import Numbers
 from bsr.spectrum import aspect_ratio
 from bsr.theory._nuclear_norm import alpha_at_error, curve
 from bsr.theory.limits import strong_recovery
@@ -56,7 +58,9 @@ def _evaluate(alpha, beta, rho, delta, lam):
     return error.reshape(alpha.shape)[()], penalty.reshape(alpha.shape)[()]
 
 
-def mse(alpha, beta=1.0, rho=1.0, delta=0.0, *, lam):
+def mse(
+    alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0, *, lam: ArrayLike | None
+) -> Numbers:
     """Error of nuclear-norm learning.
 
     Parameters
@@ -96,7 +100,7 @@ def mse(alpha, beta=1.0, rho=1.0, delta=0.0, *, lam):
     return error
 
 
-def optimal_lam(alpha, beta=1.0, rho=1.0, delta=0.0):
+def optimal_lam(alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0) -> Numbers:
     """Penalty of least error: the one whose threshold minimises the error at the noise that it causes.
 
     Parameters
@@ -146,7 +150,9 @@ def _least_error(b, rho, delta):
     return least.x, least.fun
 
 
-def sample_complexity(error, beta=1.0, rho=1.0, delta=0.0, *, lam):
+def sample_complexity(
+    error: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0, *, lam: float | None
+) -> Numbers:
     """Smallest sample complexity alpha at which the error of nuclear-norm learning is `error`.
 
     Parameters
@@ -233,7 +239,7 @@ def _recovery_threshold(b, rho):
     return rho + c * rho - c * rho**2 + (1.0 - rho * c) * excess
 
 
-def recovery_threshold(beta=1.0, rho=1.0):
+def recovery_threshold(beta: ArrayLike = 1.0, rho: ArrayLike = 1.0) -> Numbers:
     """Sample complexity alpha above which the minimal nuclear norm recovers the teacher from noiseless labels.
 
     Parameters

@@ -1,13 +1,15 @@
 """Ridge regression on the flattened sequence: it knows neither the rank nor the two sides of the teacher."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bsr._checks import check_broadcast
+from bsr._typing import Numbers
 
 __all__ = ["mse", "sample_complexity"]
 
 
-def mse(alpha, *, delta=0.0, lam=None):
+def mse(alpha: ArrayLike, *, delta: ArrayLike = 0.0, lam: ArrayLike | None = None) -> Numbers:
     """Error of ridge regression: minimise sum (y - <X, S>/sqrt(dL))^2 + lam ||S||^2.
 
     Parameters
@@ -49,7 +51,7 @@ def mse(alpha, *, delta=0.0, lam=None):
     return np.where(D > 0.0, out, np.where(delta > 0.0, np.inf, 0.0))[()]
 
 
-def sample_complexity(error, *, delta=0.0):
+def sample_complexity(error: ArrayLike, *, delta: ArrayLike = 0.0) -> Numbers:
     """Sample complexity alpha at which the error of ridge regression with the best penalty is `error`.
 
     Parameters
