@@ -3,6 +3,7 @@
 import io
 import re
 from base64 import b64decode
+from importlib.util import find_spec
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,6 +17,7 @@ from PIL import Image
 from bsr import plotting
 
 mpl.use("agg")
+sliders = pytest.mark.skipif(find_spec("ipywidgets") is None, reason="sliders need the extra book")
 
 
 @pytest.fixture
@@ -151,6 +153,7 @@ def linked(slider, stack):
     return ((f"IPY_MODEL_{slider.model_id}", "index"), (f"IPY_MODEL_{stack.model_id}", "selected_index")) in links()
 
 
+@sliders
 def test_slider_shows_the_frame_of_its_value():
     view = plotting.slider_figure(painted, {"ρ": [0.0, 0.2, 0.4]}, alt="A <square>", start=(0.2,))
     slider, stack = view.children
@@ -164,6 +167,7 @@ def test_slider_shows_the_frame_of_its_value():
     assert plt.get_fignums() == []
 
 
+@sliders
 def test_two_sliders_show_the_frame_of_their_values():
     values = {"ρ": [0.0, 0.2], "β": [0.4, 0.6, 0.8]}
     view = plotting.slider_figure(painted, values, alt="A square", start=(0.2, 0.4))
@@ -177,6 +181,7 @@ def test_two_sliders_show_the_frame_of_their_values():
         assert [colour(frame) for frame in row.children] == [(red, blue) for blue in values["β"]]
 
 
+@sliders
 def test_three_sliders_choose_one_after_the_other():
     values = {"ρ": [0.0, 0.2], "β": [0.4, 0.6], "Δ": [0.0, 1.0, 2.0]}
 
@@ -184,19 +189,20 @@ def test_three_sliders_choose_one_after_the_other():
         return painted(rho, beta + 0.1 * delta)
 
     view = plotting.slider_figure(drawn, values, alt="A square", start=(0.2, 0.4, 2.0))
-    *sliders, outer = view.children
-    assert [slider.value for slider in sliders] == [0.2, 0.4, 2.0]
-    assert linked(sliders[0], outer)
+    *three, outer = view.children
+    assert [slider.value for slider in three] == [0.2, 0.4, 2.0]
+    assert linked(three[0], outer)
     for red, middle in zip(values["ρ"], outer.children, strict=True):
-        assert linked(sliders[1], middle)
+        assert linked(three[1], middle)
         for beta, inner in zip(values["β"], middle.children, strict=True):
-            assert linked(sliders[2], inner)
+            assert linked(three[2], inner)
             assert inner.selected_index == 2
             assert [colour(frame) for frame in inner.children] == [
                 (red, pytest.approx(beta + 0.1 * delta)) for delta in values["Δ"]
             ]
 
 
+@sliders
 def test_frames_keep_the_colours_of_thin_curves():
     def curves(_):
         with mpl.rc_context(plotting.STYLE):
@@ -213,6 +219,7 @@ def test_frames_keep_the_colours_of_thin_curves():
         assert np.abs(pixels - to_rgb(color)).max(axis=1).min() < 0.02
 
 
+@sliders
 @pytest.mark.parametrize(
     ("values", "start", "message"),
     [

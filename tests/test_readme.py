@@ -21,7 +21,7 @@ def test_advice_to_install_names_this_distribution_and_an_extra_of_it():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     asked = [requirement for extra in extras.values() for requirement in extra]
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "bsr").rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in Path(bsr.__file__).parent.rglob("*.py")]
     advised = re.findall(r"install ([\w-]+\[\w+\])", " ".join(texts))
     own = [*advised, *(requirement for requirement in asked if requirement.startswith(("bsr", project["name"])))]
     assert len(advised) >= 3
