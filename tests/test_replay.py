@@ -1,4 +1,4 @@
-"""The physics of the stored tables, replayed at small size: a change of it turns these red and names the tables to redo.
+"""The physics of the stored tables, replayed at small size: a change of it turns these red; redo the tables named.
 
 Each configuration in `experiments/` whose table is stored gives one task for each of its estimators, cut down to a few
 tokens and steps. Its numbers were written by ``python tests/test_replay.py``; run that again only on purpose, and run
