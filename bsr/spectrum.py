@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 from bsr import _law
 from bsr._checks import check_broadcast, check_number, check_real, warn_convergence
 from bsr._compile import in_chunks
 from bsr._typing import Array, Numbers
 
-__all__ = ["Quadrature", "density", "edges", "hilbert", "quadrature", "stieltjes"]
+__all__ = ["Quadrature", "density", "edges", "hilbert", "merging_noise", "quadrature", "stieltjes"]
 
 
 class Quadrature(NamedTuple):
@@ -125,6 +126,53 @@ def stieltjes(
     if not np.isfinite(out).all():
         warn_convergence("the transform was not found everywhere")
     return out.reshape(x.shape)[()]
+
+
+def merging_noise(beta: float = 1.0, rho: float = 0.5) -> float:
+    """Noise at which the two bulks of the spectrum merge; below it there is a gap, above it there is none.
+
+    Parameters
+    ----------
+    beta, rho : float
+        Aspect ratio L/d and rank per dimension r/min(d, L), positive.
+
+    Returns
+    -------
+    float
+        Variance of the noise; 0 for rho >= 1, where no noise leaves a gap.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not positive and finite.
+
+    References
+    ----------
+    Book, chapter 4, :eq:`eq-04-merging`.
+    """
+    b, rho, _ = check_law(beta, rho, 1.0)
+    if rho >= 1.0:
+        return 0.0
+
+    tall, missing, end = b - 1.0, 1.0 - rho, (rho / math.sqrt(b)) ** (2.0 / 3.0)
+
+    # rho noise and its square at the merger, by e = 1 - kappa; near rho = 1 by kappa, without cancellations
+    def in_e(e):
+        return (b * e**3 / rho + 3.0 * rho / e - 1.0 - b - 2.0 * rho) / 2.0, (1.0 - e) ** 3 * (b - (rho / e) ** 2 / e)
+
+    def in_kappa(kappa):
+        line = missing * (tall + missing) - kappa * (3.0 * tall + missing * (6.0 + tall - 2.0 * missing))
+        first = (line + b * kappa**2 * (6.0 - 4.0 * kappa + kappa**2)) / (2.0 * rho * (1.0 - kappa))
+        second = tall + missing * (1.0 + rho) - b * kappa * (3.0 - 3.0 * kappa + kappa**2)
+        return first, (kappa / (1.0 - kappa)) ** 3 * second
+
+    both, low, high = (in_e, end, 1.0) if rho < 0.5 else (in_kappa, 0.0, 1.0 - end)
+
+    def excess(t):  # the first keeps its sign: the other solution would have a negative noise
+        first, second = both(t)
+        return first * abs(first) - second
+
+    return math.sqrt(both(brentq(excess, low, high, xtol=1e-300, rtol=1e-15, maxiter=1000))[1]) / rho
 
 
 def density(x: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, noise: ArrayLike = 1.0) -> Numbers:

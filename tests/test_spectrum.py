@@ -132,14 +132,20 @@ def test_singular_values_of_a_matrix_follow_the_law(beta, rho, noise):
     assert abs(expected - empirical).max() < 4 / x.size + 0.5 * law.weight.max()
 
 
-@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5), (10.0, 0.9)])
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (0.5, 0.5), (10.0, 0.9)])
 def test_two_bulks_merge_at_the_noise_where_the_oracle_says_so(beta, rho):
-    apart, merged = 1e-9, 1e3
-    while merged > apart * (1 + 1e-12):
-        noise = np.sqrt(apart * merged)
-        apart, merged = (noise, merged) if len(spectrum.edges(beta, rho, noise)) == 4 else (apart, noise)
-    assert len(oracle.support(apart * (1 - 1e-6), beta, rho)[0]) == 2
-    assert len(oracle.support(merged * (1 + 1e-6), beta, rho)[0]) == 1
+    noise = spectrum.merging_noise(beta, rho)
+    assert len(oracle.support(noise * (1 - 1e-6), beta, rho)[0]) == 2
+    assert len(oracle.support(noise * (1 + 1e-6), beta, rho)[0]) == 1
+
+
+def test_the_merging_noise_separates_spectra_with_two_bulks_from_those_with_one():
+    rng = np.random.default_rng(3)
+    for beta, rho in 10 ** rng.uniform((-2, -4), (2, -0.01), (200, 2)):
+        noise = spectrum.merging_noise(beta, rho)
+        assert len(spectrum.edges(beta, rho, noise * (1 - 1e-8))) == 4
+        assert len(spectrum.edges(beta, rho, noise * (1 + 1e-8))) == 2
+    assert spectrum.merging_noise(2.0, 1.0) == 0.0
 
 
 @pytest.mark.parametrize(
