@@ -259,7 +259,7 @@ class TestData:
 
 
 @pytest.mark.parametrize("function", [estimators.posterior, estimators.gradient_descent, bsr.Problem.sample])
-@pytest.mark.parametrize("bad", [-1, 1.5, "seed", object()], ids=str)
+@pytest.mark.parametrize("bad", [-1, 1.5, "seed", object()], ids=["negative", "fraction", "text", "object"])
 def test_a_bad_seed_is_named(function, bad):
     arguments = {"self": bsr.Problem(0.4), "d": 5} if function is bsr.Problem.sample else SINGLE[function]
     with pytest.raises(ValueError, match=r"^rng must be"):
