@@ -194,6 +194,7 @@ def interrupt_once(exists):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_kernels(building, told, tmp_path):
     cell = "import os, pathlib, time\npathlib.Path('started').write_text(str(os.getpid()))\ntime.sleep(60)"
     write(tmp_path, {"bsr/plotting.py": "", "a.ipynb": notebook(cell)})

@@ -199,6 +199,7 @@ no_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no such sig
 
 @pytest.mark.slow
 @no_signals
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_heard_soon_and_is_a_keyboard_interrupt():
     data = bsr.Problem(0.6, 1.0, 0.3, 0.1).sample(40, rng=0)
     alpha = np.linspace(0.1, 2.0, 200)
@@ -222,6 +223,7 @@ def test_ctrl_c_is_heard_soon_and_is_a_keyboard_interrupt():
 
 @pytest.mark.slow
 @no_signals
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_long_curve_is_interrupted_soon():
     alpha = np.linspace(0.1, 2.0, 1_000_000)  # minutes
     bsr.theory.bayes.mmse(0.5, 1.0, 0.2, 0.1)
