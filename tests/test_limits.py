@@ -230,14 +230,15 @@ def test_whoever_knows_the_short_side_errs_a_little_less(beta, rho):
     assert np.all(df <= (e + (1 - e) * min(beta, 1 / beta)) * (1 + 1e-10))
 
 
-@pytest.mark.parametrize("beta", [1.0, 4.0])
+@pytest.mark.parametrize("beta", [1.0, 4.0, 3e3, 3e5])
 @pytest.mark.parametrize("delta", [0.0, 0.1])
-def test_high_rank_is_ridge_regression_up_to_the_square_of_one_over_rho(beta, delta):
-    # The fourth cumulants of S lower the information by b s^4 / (8 rho^2 (1+s)^4): book, chapter 8, eq-08-ridge.
+def test_high_rank_is_ridge_regression_and_a_little_of_the_covariance_of_rows(beta, delta):
+    # Rows have covariance 1 + E; the fraction u / (1 + u) of E can be seen: book, chapter 8, eq-08-ridge.
     alpha, rho = np.array([0.1, 0.5, 0.8]), 3000.0
     limit = bsr.theory.ridge.mse(alpha, delta=delta)
     s = alpha / (delta + limit)
-    predicted = beta / rho**2 * s**3 / (1 + s) ** 5 / (1 - s / ((1 + s) ** 2 * (delta + limit)))
+    u = beta / rho * (s / (1 + s)) ** 2
+    predicted = s / (1 + s) ** 3 / rho * u / (1 + u) / (1 - s / ((1 + s) ** 2 * (delta + limit)))
     assert limit - mmse(alpha, beta, rho, delta) == pytest.approx(predicted, rel=5e-3)
 
 
