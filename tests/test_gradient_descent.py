@@ -340,6 +340,26 @@ def test_reach_is_relative_to_the_norm_of_both_factors(data):
             assert _land(X, data.y, *start, 1e-16, reach=1.1 * way)[0][k]
 
 
+def test_one_step_may_reach_the_labels_and_yet_lead_too_far(data):
+    X, rng = data.X.reshape(19, 48) / np.sqrt(2 * 48), np.random.default_rng(6)
+    U, V = (factor + 0.01 * rng.standard_normal((1, *factor.shape)) for factor in (data.U, data.V))
+    before = np.mean(((U @ V.transpose(0, 2, 1)).reshape(1, -1) @ X.T - data.y) ** 2)
+    assert _land(X, data.y, U, V, 0.1 * before)[0]
+    assert not _land(X, data.y, U, V, 0.1 * before, reach=1e-6)[0]
+
+
+def test_with_as_many_samples_as_parameters_nothing_moves_though_it_could():
+    for alpha, moves in ((23 / 48, True), (24 / 48, False)):
+        data = bsr.Problem(alpha, beta=4 / 3, rho=1 / 3).sample(6, rng=1, dtype=np.float64)
+        start = tuple(factor + 1e-3 * np.ones_like(factor) for factor in (data.U, data.V))
+        near = gradient_descent(data.X, data.y, 2, init=start, steps=0, tol=0.0)
+        if moves:
+            assert interpolate(data.X, data.y, near).landed.all()
+        else:
+            with pytest.warns(bsr.ConvergenceWarning, match="24 samples are not fewer than the 24 parameters"):
+                assert not interpolate(data.X, data.y, near).landed.any()
+
+
 def test_who_has_landed_stays_while_others_go_on(data):
     X, rng = data.X.reshape(19, 48) / np.sqrt(2 * 48), np.random.default_rng(6)
     far = np.array([1e-4, 0.03])[:, None, None]
