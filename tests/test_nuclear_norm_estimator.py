@@ -215,6 +215,7 @@ def test_penalised_minimum_against_proximal_gradient_run_to_its_end():
     np.testing.assert_allclose(result.dual, (y - A @ S.ravel()) / lam, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_small_penalty_leads_to_interpolation_and_a_large_one_to_zero():
     data = bsr.Problem(0.4, 1.0, 0.2).sample(12, rng=11)
     limit = nuclear_norm(data.X, data.y, tol=1e-9)
@@ -270,6 +271,7 @@ def test_any_tokens_and_any_penalty(kind, alpha, L, d):
         assert certified_gap(X, y, result, share * top) <= 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOKENS)
 @pytest.mark.parametrize("low", [1.0, 0.2])
 def test_primal_dual_cannot_diverge(monkeypatch, kind, low):
@@ -329,6 +331,7 @@ def test_units_of_tokens_and_labels_change_nothing(kind, method, share):
         np.testing.assert_allclose(c * result.dual, expected.dual, rtol=0, atol=1e-9 * np.abs(expected.dual).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [1e19, 1e-25, 1e10, 1e-12])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("lam", [0.0, 0.3])
