@@ -2,6 +2,7 @@
 
 import signal
 
+import numba
 import pytest
 
 
@@ -11,3 +12,12 @@ def ctrl_c():
     theirs = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, theirs)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Many small problems: numba's threads would wait for one another."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)

@@ -2,7 +2,6 @@
 
 import warnings
 
-import numba
 import numpy as np
 import pytest
 from scipy import integrate
@@ -15,14 +14,7 @@ from bsr.estimators._gamp_rie import _mean_within
 from bsr.theory import bayes
 from bsr.theory.limits import strong_recovery
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Many small problems: threads would wait for one another."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def learn(data, **options):

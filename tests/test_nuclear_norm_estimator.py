@@ -13,6 +13,7 @@ from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import LeastSquares, largest_eigenvalue, least_norm
 
 METHODS = ["douglas-rachford", "primal-dual"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def nuclear_norm(X, y, lam=0.0, **options):
