@@ -1,5 +1,6 @@
 """The sources of the book are whole: clean notebooks, a complete table of contents, names that exist."""
 
+import ast
 import re
 from pathlib import Path
 from pkgutil import resolve_name
@@ -66,3 +67,13 @@ def test_readme_links_lead_to_files():
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / "README.md").read_text())
     assert set(links) >= {f"book/{path.name}" for path in NOTEBOOKS}
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_sliders_end_their_cells(path):
+    """A cell shows the value of its last line only."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "slider_figure(" in cell.source:
+            last = ast.parse(cell.source).body[-1]
+            assert isinstance(last, ast.Expr)
+            assert ast.unparse(last).startswith("plotting.slider_figure(")
