@@ -134,9 +134,9 @@ def as_generator(rng):
         raise ValueError(f"rng must be an integer >= 0 or a numpy.random.Generator, got {rng!r}") from None
 
 
-def child_generator(rng):
-    """Like `as_generator`, but an integer gives another stream: the same integer may have drawn the teacher."""
-    return rng if isinstance(rng, np.random.Generator) else as_generator(rng).spawn(1)[0]
+def child_generator(rng, child=0):
+    """Like `as_generator`, but an integer gives a stream for each child: the same one may have drawn the teacher."""
+    return rng if isinstance(rng, np.random.Generator) else as_generator(rng).spawn(child + 1)[child]
 
 
 def check_samples(X, y, *, scan=True):

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens
+from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens, child_generator
 from bsr._typing import Array, Numbers, Random
 from bsr.sensing import forward
 
 __all__ = ["Data", "Problem", "mse", "predict"]
 
+_TOKENS, _NOISE = 1, 2  # streams of an integer that draws the teacher by the first, and estimators by child 0
 _BLOCK = 2**22  # entries of X that a product takes in float64 at once
 
 
@@ -135,7 +136,7 @@ class Problem:
         d : int
             Token dimension.
         rng : int or numpy.random.Generator, default 0
-            Source of randomness.
+            Source of randomness. An integer may be that of the teacher: tokens have a stream of their own.
         dtype : {numpy.float32, numpy.float64}, default numpy.float32
             Type of the tokens.
 
@@ -150,7 +151,7 @@ class Problem:
             As `sample`.
         """
         n, L, _ = self.sizes(d)
-        return as_generator(rng).standard_normal((n, L, d), dtype=_token_type(dtype))
+        return child_generator(rng, _TOKENS).standard_normal((n, L, d), dtype=_token_type(dtype))
 
     def sample_labels(self, X: ArrayLike, S: ArrayLike, rng: Random = 0) -> Array:
         """Label sequences, the model's or your own, by a teacher: <X, S> / sqrt(dL) + sqrt(delta) * xi.
@@ -162,7 +163,7 @@ class Problem:
         S : array_like, shape (L, d)
             The teacher.
         rng : int or numpy.random.Generator, default 0
-            Source of the noise.
+            Source of the noise. An integer may be that of the teacher and the tokens: noise has a stream of its own.
 
         Returns
         -------
@@ -177,7 +178,7 @@ class Problem:
         if np.ndim(S) != 2:
             raise ValueError(f"S must be one matrix of shape (L, d), got shape {np.shape(S)}")
         y = predict(X, S)
-        return y + np.sqrt(self.delta) * as_generator(rng).standard_normal(len(y))
+        return y + np.sqrt(self.delta) * child_generator(rng, _NOISE).standard_normal(len(y))
 
 
 def _token_type(dtype):

@@ -240,6 +240,17 @@ def test_a_sample_is_made_of_three_pieces():
         np.testing.assert_array_equal(piece, same)
 
 
+def test_one_integer_draws_three_pieces_that_are_independent():
+    problem = bsr.Problem(alpha=2.0, beta=1.0, rho=1.0, delta=1.0)
+    U, V = problem.sample_teacher(20, rng=7)
+    X = problem.sample_tokens(20, rng=7, dtype=np.float64)
+    noise = problem.sample_labels(X, np.zeros((20, 20)), rng=7)
+    pieces = [np.concatenate([U.ravel(), V.ravel()]), X.ravel()[:800], noise]
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert abs(np.corrcoef(pieces[a], pieces[b])[0, 1]) < 4 / np.sqrt(800)
+    np.testing.assert_array_equal(X, problem.sample_tokens(20, rng=7, dtype=np.float64))
+
+
 def test_own_sequences_can_be_labelled():
     rng = np.random.default_rng(0)
     X, S = rng.integers(-3, 4, (5000, 3, 4)), rng.standard_normal((3, 4))
