@@ -15,7 +15,6 @@ __all__ = [
     "denoising",
     "estimators",
     "mse",
-    "plotting",
     "predict",
     "sensing",
     "spectrum",
@@ -23,7 +22,8 @@ __all__ = [
     "theory",
 ]
 
-_OPTIONAL = ("plotting", "sweep")  # they need packages of an extra, so they are imported when they are asked for
+# Imported when they are asked for. `plotting` needs an extra, so a star import leaves it out.
+_OPTIONAL = ("plotting", "sweep")
 
 
 def __getattr__(name):

@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[1] / "book" / "api.md"
 
 def public(module):
     """Names and things that can be reached from a module by names that are meant to be used."""
-    for name in module.__all__:
+    for name in [*module.__all__, *["plotting"] * (module is bsr)]:
         thing = getattr(module, name)
         if inspect.ismodule(thing):
             yield from public(thing)

@@ -98,3 +98,4 @@ def test_plotting_names_its_extra(monkeypatch):
     monkeypatch.delitem(sys.modules, "bsr.plotting", raising=False)
     with pytest.raises(ImportError, match=r"install bilinear-sequence-regression\[plot\]"):
         importlib.import_module("bsr.plotting")
+    exec("from bsr import *", {})  # does not ask for it
