@@ -1,5 +1,7 @@
 """Gradient descent: its gradient and symmetries, replicas that leave each other alone, landing, and what it learns."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -303,6 +305,25 @@ def test_replicas_that_diverged_or_have_arrived_stay(data, factors):
     np.testing.assert_array_equal(interpolate(data.X, data.y, half, tol=1e-8).S, half.S)
 
 
+def test_interpolation_measures_on_the_data_that_it_is_given(data):
+    """Whatever the descent has met, other labels are not."""
+    descent = gradient_descent(data.X, data.y, 2, tol=1e-8)
+    with pytest.warns(bsr.ConvergenceWarning, match="1 of 1 replicas are still above"):
+        result = interpolate(data.X, -data.y, descent, tol=1e-8, reach=1e-9)
+    assert not result.converged
+    assert result.train_error == pytest.approx(training_error(data.X, -data.y, result.S[0]))
+
+
+def test_interpolation_stays_where_both_factors_are_zero(data):
+    descent = gradient_descent(data.X, data.y, 2, init_scale=0.0, steps=1, tol=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", bsr.ConvergenceWarning)
+        result = interpolate(data.X, data.y, descent)
+    assert not result.S.any()
+    assert not result.converged
+
+
 def test_conjugate_gradients_find_the_smallest_of_all_steps(data, factors):
     """In exact arithmetic n iterations give the pseudo-inverse of the derivative of the predictions."""
     U, V = factors
@@ -322,7 +343,7 @@ def test_a_landing_out_of_reach_is_undone(data, factors):
         tried = interpolate(data.X, data.y, descent, tol=1e-8, reach=1e-9)
     assert not tried.landed.any()
     np.testing.assert_array_equal(tried.S, descent.S)
-    np.testing.assert_array_equal(tried.train_error, descent.train_error)
+    np.testing.assert_allclose(tried.train_error, descent.train_error, rtol=1e-12)
 
 
 def test_reach_is_relative_to_the_norm_of_both_factors(data):

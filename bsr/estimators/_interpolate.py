@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from bsr._checks import check_integer, check_number, check_samples, warn_convergence
 from bsr._memory import check_memory
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
+from bsr.model import predict
 
 __all__ = ["interpolate"]
 
@@ -50,7 +51,8 @@ def interpolate(
     Returns
     -------
     GradientDescent
-        `landed` tells the replicas that have moved; the others are as they were. `history` is that of the descent.
+        `landed` tells the replicas that have moved; the others are as they were. `train_error` and `converged` are
+        measured anew on X and y. `history` is that of the descent.
 
     Raises
     ------
@@ -93,7 +95,8 @@ def interpolate(
     label = np.sqrt(np.mean(y**2)) or 1.0
     unit = (rank * d * L) ** 0.25 * np.sqrt(label)
     parameters = rank * (L + d - rank) if rank < min(L, d) else L * d
-    errors, landed = descent.train_error / label**2, descent.landed.copy()
+    errors, landed = np.mean((predict(X, descent.S) - y) ** 2, axis=1) / label**2, descent.landed.copy()
+    errors[descent.diverged] = np.inf
     U, V = descent.U.copy(), descent.V.copy()
     near = np.flatnonzero(np.isfinite(errors) & (errors > tol))
     if n < parameters and len(near):
@@ -154,10 +157,11 @@ def _minimal_norm_step(X, U, V, residual, tol, iterations):
     power = np.sum(residual**2, axis=1)
     goal = tol**2 * power
     for _ in range(iterations):
-        active = power > goal
+        slope = _square(dU) + _square(dV)
+        active = (power > goal) & (slope > 0.0)  # without a slope, as where both factors are zero, there is no step
         if not active.any():
             break
-        length = np.where(active, power / np.where(active, _square(dU) + _square(dV), 1.0), 0.0)
+        length = np.where(active, power / np.where(active, slope, 1.0), 0.0)
         step_U += length[:, None, None] * dU
         step_V += length[:, None, None] * dV
         change = (dU @ V.transpose(0, 2, 1) + U @ dV.transpose(0, 2, 1)).reshape(len(U), -1) @ X.T
