@@ -63,8 +63,14 @@ def test_metrics_are_plain_numbers_that_compare_with_the_teacher(name, data):
     assert found["recovered"] == 0.0
     assert result.metrics(result.S if result.S.ndim == 2 else result.S[0])["recovered"] > 0.0
     assert (found["iterations"], found["converged"]) == (result.iterations, result.converged)
-    with pytest.raises(ValueError, match="shape"):
-        result.metrics(data.S.T)
+    for bad, message in (
+        (data.S.T, "the shape"),
+        (data.S[None], "the shape"),
+        (0 * data.S, "zero"),
+        (np.nan, "finite"),
+    ):
+        with pytest.raises(ValueError, match=rf"^teacher must .*{message}"):
+            result.metrics(bad)
 
 
 def test_metrics_leave_out_replicas_that_diverged(data):
@@ -79,6 +85,28 @@ def test_metrics_leave_out_replicas_that_diverged(data):
 
 
 # Callbacks
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_a_callback_may_write_to_its_state(name, data):
+    def spoil(state):
+        for array in (state.S, state.U, state.V):
+            if array is not None:
+                array[...] = 1e3
+
+    result, spoiled = run(name, data), run(name, data, callback=spoil)
+    np.testing.assert_array_equal(spoiled.S, result.S)
+    if hasattr(result, "V"):
+        np.testing.assert_array_equal(spoiled.V, result.V)
+
+
+def test_errors_are_kept_of_one_run(data):
+    watch = TeacherError(data.S)
+    run("gamp_rie", data, callback=watch)
+    with pytest.raises(
+        ValueError, match=f"a new TeacherError for each run, got iteration 1 after {watch.iteration[-1]}"
+    ):
+        run("gamp_rie", data, callback=watch)
 
 
 @pytest.mark.parametrize("name", ITERATIVE)
@@ -118,7 +146,7 @@ def test_errors_of_a_replica_that_diverged_are_infinite(data):
     run("gradient_descent", data, lr=[0.1, 1e9, 0.1], callback=watch)
     assert np.isinf(watch.error[-1]).tolist() == [False, True, False]
     assert np.isfinite(watch.mean_error).all()
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="teacher must have the shape"):
         run("gamp_rie", data, callback=TeacherError(data.S.T))
 
 
@@ -159,6 +187,14 @@ def test_memory_takes_the_options_of_its_estimator(name):
     for key, value in asked.items():
         if key not in ("shape", "dtype", "rank", "delta", "options"):
             assert usual[key] == value.default, key
+
+
+def test_a_stack_of_starts_brings_its_own_replicas(data):
+    memory, S = estimators.gradient_descent.memory, np.zeros((3, 18, 12))
+    asked = memory(data.X.shape, rank=2, replicas=3)
+    assert asked > memory(data.X.shape, rank=2, init=S[0])
+    for init in (S, S.tolist(), (S[..., :2], S[:, :12, :2])):
+        assert memory(data.X.shape, rank=2, init=init) == asked
 
 
 @pytest.mark.parametrize("name", ["gradient_descent", "posterior", "ridge"])

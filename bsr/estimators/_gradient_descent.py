@@ -436,6 +436,9 @@ def memory(
     if init is not None and not np.array_equal(init_scale, 1.0):
         raise ValueError(f"init and init_scale exclude each other, got init_scale={init_scale}")
     n, L, d = shape
+    if init is not None and not isinstance(init, str):
+        first = init[0] if isinstance(init, tuple) and init else init
+        replicas = max((replicas, *as_real("init", first).shape[:-2]))  # a stack brings its own
     start = _nuclear_norm.memory(shape, dtype) if isinstance(init, str) else 0
     teams = 12 * replicas * (2 * n + 2 * L * d + 2 * rank * (L + d))
     return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 40 * replicas * L * d)

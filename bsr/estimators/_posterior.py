@@ -224,7 +224,7 @@ def posterior(
             if k > 0 and not skipped:
                 samples[k - 1] = S
                 train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
-            if callback is not None and callback(State(t + 1, S, U, V)) and k >= _BATCHES:
+            if callback is not None and callback(State(t + 1, S, U.copy(), V.copy())) and k >= _BATCHES:
                 samples, train_error = samples[:k], train_error[:k]
                 break
     spread, effective = _precision(samples)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bsr._checks import as_real, check_real
+from bsr._checks import check_real
 from bsr._typing import Array
 from bsr.model import mse, predict
 
@@ -52,6 +52,7 @@ class Result(Short):
         Parameters
         ----------
         teacher : array_like, shape (L, d)
+            Not zero.
 
         Returns
         -------
@@ -63,9 +64,13 @@ class Result(Short):
         Raises
         ------
         ValueError
-            If the shapes do not match.
+            If the shapes do not match, or the teacher is zero or not finite.
         """
-        teacher = as_real("teacher", teacher)
+        teacher = check_real("teacher", teacher, "finite")
+        if teacher.shape != self.S.shape[-2:]:
+            raise ValueError(f"teacher must have the shape {self.S.shape[-2:]} of the estimate, got {teacher.shape}")
+        if not teacher.any():
+            raise ValueError("teacher must have entries that are not zero, got none")
         stack = self.S.reshape(-1, *self.S.shape[-2:])
         stack = stack[np.isfinite(stack).all(axis=(1, 2))]
         errors, lengths = mse(stack, teacher), np.linalg.norm(stack, "nuc", axis=(1, 2))
@@ -119,7 +124,8 @@ class TeacherError:
     Raises
     ------
     ValueError
-        If the teacher is not a finite matrix; when it is called, if its shape is not that of the estimates.
+        If the teacher is not a finite matrix; when it is called, if its shape is not that of the estimates, or if a
+        second run has begun.
     """
 
     def __init__(self, teacher: ArrayLike) -> None:
@@ -129,6 +135,14 @@ class TeacherError:
         self._seen = []
 
     def __call__(self, state: State) -> None:
+        if self._teacher.shape != state.S.shape[-2:]:
+            raise ValueError(
+                f"teacher must have the shape {state.S.shape[-2:]} of the estimates, got {self._teacher.shape}"
+            )
+        if self._seen and state.iteration <= (last := self._seen[-1][0]):
+            raise ValueError(
+                f"callback must be a new TeacherError for each run, got iteration {state.iteration} after {last}"
+            )
         error = np.asarray(mse(state.S, self._teacher))
         stack = state.S.reshape(-1, *self._teacher.shape)
         fine = stack[np.isfinite(error.reshape(-1))]
