@@ -74,7 +74,7 @@ class Problem:
         return n, L, r
 
     def sample(self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32) -> "Data":
-        """Draw a teacher, n sequences of tokens and their labels: the three next methods, one after the other.
+        """Draw a teacher, n sequences of tokens and their labels: the three next methods, with one generator.
 
         Parameters
         ----------

@@ -197,7 +197,7 @@ def test_a_stack_of_starts_brings_its_own_replicas(data):
         assert memory(data.X.shape, rank=2, init=init) == asked
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "posterior", "ridge"])
+@pytest.mark.parametrize("name", ["gamp_rie", "gradient_descent", "posterior", "ridge"])
 def test_what_does_not_fit_is_refused_with_what_would(name, data, monkeypatch):
     function, options = getattr(estimators, name), RUNS[name]
     limit = function.memory(data.X.shape, data.X.dtype, **options) // 3

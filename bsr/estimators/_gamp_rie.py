@@ -9,6 +9,7 @@ from scipy.special import erf, erfcx
 from tqdm import trange
 
 from bsr._checks import check_callback, check_integer, check_number, check_range, check_samples, warn_convergence
+from bsr._memory import check_memory
 from bsr._threads import blas_for
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
@@ -130,6 +131,8 @@ def gamp_rie(
     ------
     ValueError
         If shapes do not match, entries are not finite, or a parameter is out of range.
+    MemoryError
+        If ``gamp_rie.memory(X.shape)`` bytes are not available.
 
     Warns
     -----
@@ -173,6 +176,7 @@ def gamp_rie(
     iterations = check_integer("iterations", iterations, 1)
     tol, damping = check_number("tol", tol, "non-negative"), check_number("damping", damping, "weight")
     check_callback(callback)
+    check_memory("gamp_rie", memory, X.shape, X.dtype)
 
     # In units in which tokens and labels have mean square 1; S is then in units of `unit`.
     size, label = root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0

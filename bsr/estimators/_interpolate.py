@@ -36,7 +36,7 @@ def interpolate(
     y : array_like, shape (n,)
         Their labels.
     descent : GradientDescent
-        Result of `gradient_descent` without weight decay, stopped at a training error of 1e-4 or less, say.
+        Result of `gradient_descent` without weight decay, stopped by tol=1e-4 or less, say.
     tol : float, default 1e-12
         Training error to reach, in units of mean(y^2).
     reach : float, default 0.1
@@ -64,8 +64,8 @@ def interpolate(
     Warns
     -----
     ConvergenceWarning
-        If a replica is still above `tol`. With at least as many samples as parameters, rank (L + d - rank) of them,
-        there is no such manifold, and nothing moves.
+        If a replica is still above `tol`. With at least as many samples as parameters, rank (L + d - rank) of them or
+        dL where the rank is full, there is no such manifold, and nothing moves.
 
     Notes
     -----
