@@ -144,7 +144,7 @@ def test_noiseless_error_is_worse_than_bayes_and_meets_the_published_simulations
 def test_few_samples_and_no_samples():
     # With next to none the noise is 1e8 and the error still known.
     few = nuclear_norm.mse(1e-8, [1.0, 3.0], 0.3, 0.1, lam=None)
-    assert few == pytest.approx(np.ones(2), abs=1e-12)
+    assert few == pytest.approx(np.ones(2), abs=2e-11)  # 5e-12 with the versions of 2024
 
     assert nuclear_norm.mse(1e-4, 1.0, 0.3, lam=0.0) == pytest.approx(1, abs=0.02)
     assert nuclear_norm.mse(0.3, 1.0, 0.3, 0.1, lam=50.0) == pytest.approx(1, abs=1e-9)
