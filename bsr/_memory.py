@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["available", "check_memory"]
+__all__ = ["available", "check_memory", "fits"]
 
 _SMALL = 2e8  # bytes that nobody needs to ask for
 
@@ -32,6 +32,11 @@ def available(root="/"):
     return min([psutil.virtual_memory().available, *_rooms(Path(root))])
 
 
+def fits(need):
+    """Whether so many bytes are there; a little always is."""
+    return need <= _SMALL or need <= available()
+
+
 def check_memory(name, memory, shape, dtype, rank=None, **options):
     """Refuse to begin what needs more memory than there is.
 
@@ -55,13 +60,14 @@ def check_memory(name, memory, shape, dtype, rank=None, **options):
         smaller = tuple(max(1, size * k**power // d**power) for size, power in ((n, 2), (L, 1), (d, 1)))
         return memory(smaller, dtype, **({} if rank is None else {"rank": max(1, rank * k // d)}), **options)
 
-    if need(d) <= _SMALL or need(d) <= (limit := available()):
+    if fits(need(d)):
         return
-    fits = bisect_right(range(1, d), limit, key=need)
+    limit = available()
+    largest = bisect_right(range(1, d), limit, key=need)
     raise MemoryError(
         f"{name} needs {need(d) / 1e9:.3g} GB besides X for (n, L, d) = {shape}"
         f"{'' if rank is None else f' at rank {rank}'}, {limit / 1e9:.3g} GB are available; "
-        f"with the same ratios d <= {fits} would fit"
+        f"with the same ratios d <= {largest} would fit"
     )
 
 

@@ -134,11 +134,11 @@ def test_a_callback_may_stop(name, answer, data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # who stops it knows that it did not converge
         options = RUNS[name] | {"callback": lambda state: answer if state.iteration >= 5 else None}
+        options |= {"min_effective": 1e9} if "min_effective" in options else {}
         result = getattr(estimators, name)(data.X, data.y, **options | ({"tol": 1e-30} if "tol" in options else {}))
     assert result.iterations == {"posterior": 20, "gradient_descent": 5}.get(name, 5)
     assert np.isfinite(result.S).all()
-    if name != "posterior":
-        assert not result.converged
+    assert not result.converged
 
 
 def test_errors_of_a_replica_that_diverged_are_infinite(data):
@@ -214,9 +214,9 @@ def test_what_does_not_fit_is_refused_with_what_would(name, data, monkeypatch):
 
 
 def test_the_nuclear_norm_does_without_factors_where_they_do_not_fit(data, monkeypatch):
-    monkeypatch.setattr(estimators._nuclear_norm, "_SMALL", 0)
+    monkeypatch.setattr(_memory, "_SMALL", 0)
     assert estimators.nuclear_norm(data.X, data.y).method == "douglas-rachford"
-    monkeypatch.setattr(estimators._nuclear_norm, "available", lambda: 1000)
+    monkeypatch.setattr(_memory, "available", lambda: 200_000)  # enough for passes, not for factors
     assert estimators.nuclear_norm(data.X, data.y).method == "primal-dual"
 
 

@@ -14,7 +14,7 @@ from scipy import linalg
 from tqdm import tqdm
 
 from bsr._checks import check_callback, check_integer, check_number, check_samples, warn_convergence
-from bsr._memory import available, check_memory
+from bsr._memory import check_memory, fits
 from bsr._threads import blas_for
 from bsr.estimators._constraints import raise_inconsistent, row_norm
 from bsr.estimators._result import Result, State
@@ -25,7 +25,6 @@ __all__ = ["NuclearNorm", "nuclear_norm"]
 
 # Measured by tests/benchmarks/nuclear_norm_steps.py, on white tokens
 _DIRECT = 400  # constraints up to which factors pay at once
-_SMALL = 2e8  # bytes of factors that are always there
 _PATIENCE = 0.13  # iterations, over min(n, dL), after which a primal-dual run has cost as much as factors
 
 
@@ -151,7 +150,7 @@ def nuclear_norm(
     if method is None:
         first = "primal-dual"
         factors = factor_bytes(*X.shape, lam)
-        if factors <= FACTOR_LIMIT and (factors <= _SMALL or factors <= available()):
+        if factors <= FACTOR_LIMIT and fits(factors):
             # Interpolation by passes is slow where n is close to dL, and factors are all there is to it above.
             hard = lam == 0.0 and (n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT)
             pays = hard or min(n, D) <= _DIRECT

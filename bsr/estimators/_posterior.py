@@ -214,23 +214,26 @@ def posterior(
     X_t = X.transpose(0, 2, 1)
     scale = 1.0 / np.sqrt(rank * d * L)
     samples, train_error = np.empty((kept, L, d)), np.empty(kept)
+    stopped = False
     with blas_for(n * (max(d, L) * rank) ** 2):
         for t in trange(sweeps, disable=not progress, desc="Gibbs"):
             U = _draw((X @ (scale * V)).reshape(n, -1), y, delta, rng).reshape(L, rank)
             H = (X_t @ (scale * U)).reshape(n, -1)
             V = _draw(H, y, delta, rng).reshape(d, rank)
             k, skipped = divmod(t + 1 - burn_in, thin)
-            S = U @ V.T / np.sqrt(rank)
             if k > 0 and not skipped:
-                samples[k - 1] = S
+                samples[k - 1] = U @ V.T / np.sqrt(rank)
                 train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
-            if callback is not None and callback(State(t + 1, S, U.copy(), V.copy())) and k >= _BATCHES:
+            if callback is not None:
+                state = State(t + 1, U @ V.T / np.sqrt(rank), U.copy(), V.copy())
+                stopped = bool(callback(state)) and k >= _BATCHES
+            if stopped:
                 samples, train_error = samples[:k], train_error[:k]
                 break
     spread, effective = _precision(samples)
     misfit, short = train_error.mean() / delta, effective < min_effective
     stuck = bool(misfit > 1.0 + _EXCESS * np.sqrt(2.0 / n))
-    if short or stuck:
+    if (short and not stopped) or stuck:
         said = [f"{t + 1} sweeps gave {effective:.1f} effective samples < min_effective={min_effective}"] * short
         said += [
             f"the training error is {misfit:.3g} times delta={delta}: the chain is stuck (start another, rng=1 say), "
