@@ -89,9 +89,15 @@ def free_entropy(q, alpha, b, rho, delta, out):
     """The free entropy at each point, into `out`; whether all converged."""
     all_converged = True
     for i in range(q.size):
-        q_hat = alpha[i] / (delta[i] + 1.0 - q[i])
+        variance = delta[i] + 1.0 - q[i]  # of a new label, given the estimate
+        q_hat = alpha[i] / variance
         energy, log_y, converged = log_averages(_TOL, b[i], rho[i], 1.0 / q_hat)
-        out[i] = 0.5 * (alpha[i] - 1.0) * math.log(q_hat) - 0.5 * q_hat * delta[i]
-        out[i] -= 0.5 * ((energy + (b[i] - 1.0) * log_y) / b[i] - 0.5 * math.log(b[i]))
+        # The information is 0 at q_hat = 0: from the energy, less that of pure noise, whose <log y> is known.
+        pure = math.log(b[i]) - 1.0
+        if b[i] > 1.0:
+            pure -= (b[i] - 1.0) * math.log1p(-1.0 / b[i])
+        minus_information = 0.25 * math.log(b[i]) - 0.5 * (math.log(q_hat) + (energy + (b[i] - 1.0) * log_y) / b[i])
+        minus_information -= 0.25 * (1.0 - (b[i] - 1.0) * pure) / b[i]
+        out[i] = minus_information - 0.5 * (alpha[i] * math.log(2.0 * math.pi * variance) + q_hat * delta[i])
         all_converged = all_converged and converged
     return all_converged

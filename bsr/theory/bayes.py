@@ -67,7 +67,8 @@ def mmse(alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: A
 
     References
     ----------
-    arXiv:2410.18858, result 1 (replica prediction); book, chapter 6, :eq:`eq-06-explicit`.
+    arXiv:2410.18858, result 1: a replica prediction, proved for delta > 0 by Xu et al., arXiv:2503.14121; delta = 0 is
+    its limit. Book, chapter 6, :eq:`eq-06-explicit`.
     """
     alpha, b, rho, delta = _arguments(beta, rho, delta, alpha=(alpha, "positive"))
     flat = [a.flatten() for a in (alpha, b, rho, delta, strong_recovery(b, rho))]
@@ -149,7 +150,10 @@ def state_evolution(
 def free_entropy(
     q: ArrayLike, alpha: ArrayLike, beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, delta: ArrayLike = 0.0
 ) -> Numbers:
-    """Free entropy per entry of S at overlap q; its maximum is the Bayes-optimal overlap.
+    """Free entropy per entry of S at overlap q; it is largest at the Bayes-optimal overlap.
+
+    Its maximum is the limit of E[log Z] / (dL), with Z the density of the labels given the sequences. So the derivative
+    of the maximum with respect to alpha is that of a label's log density, -log(2 pi e (delta + mmse)) / 2.
 
     Parameters
     ----------
@@ -161,7 +165,8 @@ def free_entropy(
     Returns
     -------
     float or ndarray, broadcast shape
-        With the additive constant of arXiv:2410.18858.
+        Natural logarithms. arXiv:2410.18858 leaves out a constant: for beta = 1 its values are larger by
+        alpha log(2 pi alpha) / 2 + 1/4.
 
     Raises
     ------
@@ -180,7 +185,8 @@ def free_entropy(
 
     References
     ----------
-    arXiv:2410.18858 (replica prediction); book, chapter 7, :eq:`eq-07-final`.
+    arXiv:2410.18858; proved for delta > 0 by Xu et al., arXiv:2503.14121. Book, chapters 3, :eq:`eq-03-result`, and 7,
+    :eq:`eq-07-final`.
     """
     arrays = _arguments(beta, rho, delta, q=(q, "non-negative"), alpha=(alpha, "positive"))
     q, delta = arrays[0], arrays[-1]
