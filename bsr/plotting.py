@@ -37,7 +37,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 PIXELS_PER_INCH = 96  # of a page, by definition of the CSS inch
 
 STYLE = {
-    "figure.figsize": (7.2, 4.2),  # 690 pixels on the page: the column of the book
+    "figure.figsize": (5.8, 3.9),  # what a phone can show; figures of two panels are 7.2 wide, the column of the book
     "figure.dpi": PIXELS_PER_INCH,
     "figure.facecolor": "white",  # a page in dark mode shows figures on white
     "figure.constrained_layout.use": True,
@@ -204,7 +204,8 @@ def slider_figure(
 ) -> Any:
     """Show a figure that follows a few sliders, with a kernel or without.
 
-    Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 15 kB.
+    Every figure is drawn now and travels with the page, so keep the grid small: a frame takes about 15 kB. A browser
+    without scripts shows the first.
 
     Parameters
     ----------
@@ -260,7 +261,17 @@ def slider_figure(
         widgets.jslink((slider, "index"), (pages, "selected_index"))
         return pages
 
+    _show_without_scripts(_image_tag(draw(*start), alt, colors))
     return widgets.VBox([*sliders, view()])
+
+
+def _show_without_scripts(picture):
+    """What a static page shows to readers whose browser runs no scripts; others do not see it."""
+    from IPython import get_ipython
+    from IPython.display import HTML, display
+
+    if get_ipython() is not None:
+        display(HTML(f"<noscript>{picture}</noscript>"))
 
 
 def _image_tag(figure, alt, colors):

@@ -59,7 +59,7 @@ def test_use_style_sets_the_style():
     with mpl.rc_context():
         plotting.use_style()
         assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == plotting.COLORS
-        assert mpl.rcParams["figure.figsize"] == [7.2, 4.2]
+        assert mpl.rcParams["figure.figsize"] == [5.8, 3.9]
 
 
 def test_use_style_starts_from_the_defaults_of_matplotlib():

@@ -143,6 +143,18 @@ def test_sliders_change_the_figure_by_keyboard(visit):
             assert shown(widget) == before
 
 
+@pytest.mark.parametrize("visit", pages_with_sliders(), indirect=True)
+def test_sliders_leave_a_figure_without_scripts(visit):
+    widgets = visit.page.locator(".widget-subarea").count()
+    with visit.context.browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(visit.page.url, wait_until="commit")
+        page.locator("footer").first.wait_for()
+        figures = page.locator("noscript img").all()
+        assert len(figures) == widgets > 0
+        assert all(figure.is_visible() for figure in figures)
+
+
 @every_page
 def test_nothing_complains(visit):  # the last test of a page: what the others did counts too
     assert visit.complaints == []
