@@ -989,6 +989,13 @@ def test_the_commands(tmp_path, capsys):
         sweep.load(out)[["n", "error", "error_se"]],
         rtol=1e-7,
     )
+    assert cli.main(["sweep-table", str(out), "--raw"]) == 0
+    assert "data_set" in capsys.readouterr().out
+    assert cli.main(["sweep-table", str(out), "--raw", "--csv", str(csv)]) == 0
+    rows, columns = pd.read_csv(csv, comment="#"), ["data_set", "status", "error"]
+    pd.testing.assert_frame_equal(rows[columns], sweep.load(out, raw=True)[columns], rtol=1e-7)
+    assert "tasks done 40, failed 0" in csv.read_text()
+    assert "machine" not in rows
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from bsr.sweep._store import load
 
 __all__ = ["add_arguments", "add_table_arguments", "main", "table"]
 
+_OF_A_TASK = ["key", "machine", "finished_at", "note", "traceback"]  # of no use to a reader of the table
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 
@@ -39,6 +40,7 @@ def add_table_arguments(parser):
     """Show the results of a sweep: mean and standard error by point."""
     parser.add_argument("results", metavar="RESULTS.db", help="file of the results; its sweep may be running")
     parser.add_argument("--csv", metavar="FILE", help="write all columns there instead of the first few here")
+    parser.add_argument("--raw", action="store_true", help="a row for each task, to compare estimators on the same data")
 
 
 def main(args):
@@ -119,11 +121,12 @@ def _run_on_dask(config, args, options):
 def table(args):
     """Show or write the table of a sweep; return the exit status."""
     try:
-        frame = load(args.results)
+        frame = load(args.results, raw=args.raw)
         if args.csv:
             write_csv(frame, args.csv)
         else:
-            columns = ["estimator", "alpha", "rho", "delta", "d", "done", "failed", "refused", "seconds"]
+            counts = ["data_set", "status"] if args.raw else ["done", "failed", "refused"]
+            columns = ["estimator", "alpha", "rho", "delta", "d", *counts, "seconds"]
             options = [name for name in frame if name.startswith("option_") and frame[name].astype(str).nunique() > 1]
             shown = [name for name in (*columns, *options, "error", "error_se") if name in frame]
             print(frame[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
@@ -136,14 +139,19 @@ def table(args):
 
 
 def write_csv(frame, path):
-    """Write a table of `load` as CSV, after lines that begin with # and say where it comes from."""
+    """Write a table of `load`, raw or not, as CSV, after lines that begin with # and say where it comes from."""
+    if "status" in frame:
+        frame = frame.rename(columns={"version": "versions", "git_commit": "commits"}).drop(columns=_OF_A_TASK)
+        done, failed, refused = (int((frame.status == status).sum()) for status in ("done", "failed", "refused"))
+        cost = frame.seconds[frame.status == "done"].sum()
+    else:
+        done, failed, refused = (int(frame[status].sum()) for status in ("done", "failed", "refused"))
+        cost = (frame.seconds * frame.done).sum() if len(frame) else 0.0
     constant = [name for name in ("versions", "commits") if name in frame and frame[name].nunique() == 1]
-    cost = (frame.seconds * frame.done).sum() if len(frame) else 0.0
     head = [
         f"config: {frame.attrs['config_name']}, hash {frame.attrs['config_hash'][:16]}",
         *(f"{name}: {frame[name].iloc[0]}" for name in constant),
-        f"tasks done {frame.done.sum()}, failed {frame.failed.sum()}, refused {frame.refused.sum()}; "
-        f"{cost:.0f} s of one worker",
+        f"tasks done {done}, failed {failed}, refused {refused}; {cost:.0f} s of one worker",
     ]
     text = "".join(f"# {line}\n" for line in head)
     body = frame.drop(columns=constant).to_csv(index=False, float_format="%.8g", lineterminator="\n")
