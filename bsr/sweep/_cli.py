@@ -40,7 +40,7 @@ def add_table_arguments(parser):
     """Show the results of a sweep: mean and standard error by point."""
     parser.add_argument("results", metavar="RESULTS.db", help="file of the results; its sweep may be running")
     parser.add_argument("--csv", metavar="FILE", help="write all columns there instead of the first few here")
-    parser.add_argument("--raw", action="store_true", help="a row for each task, to compare estimators on the same data")
+    parser.add_argument("--raw", action="store_true", help="a row for each task, not for each point")
 
 
 def main(args):
