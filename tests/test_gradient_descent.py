@@ -528,3 +528,60 @@ def test_a_descent_may_start_from_the_nuclear_norm(data):
         data.X, data.y, 2, init=bsr.estimators.nuclear_norm(data.X, data.y).S, steps=5, tol=0.0
     )
     np.testing.assert_array_equal(by_name.S, by_matrix.S)
+
+
+def test_an_anchor_pulls_to_a_point(data, factors):
+    """A step from (U, V) moves by -lr times the gradient of the loss and of weight_decay ||U - U1||^2 / 2."""
+    U, V = factors
+    lr, decay = 0.2, 0.7
+    towards = (0.3 * U[::-1], V[0])
+    plain = gradient_descent(data.X, data.y, 2, init=(U, V), steps=1, lr=lr, **IN_DOUBLE)
+    pulled = gradient_descent(
+        data.X, data.y, 2, init=(U, V), steps=1, lr=lr, weight_decay=decay, anchor=towards, **IN_DOUBLE
+    )
+    np.testing.assert_allclose(pulled.U - plain.U, -lr * decay * (U - towards[0]), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(pulled.V - plain.V, -lr * decay * (V - towards[1]), rtol=1e-9, atol=1e-12)
+
+
+def test_an_anchor_at_the_start_does_nothing_in_the_first_step(data, factors):
+    options = {"init": factors, "lr": 0.2, **IN_DOUBLE}
+    plain, anchored = (
+        gradient_descent(data.X, data.y, 2, steps=1, **more, **options)
+        for more in ({}, {"weight_decay": 0.7, "anchor": "init"})
+    )
+    np.testing.assert_allclose(anchored.S, plain.S, rtol=1e-12)
+
+
+def test_each_replica_may_have_its_own_labels(data, factors):
+    labels = data.y + np.random.default_rng(4).standard_normal((3, len(data.y)))
+    options = {"steps": 40, "lr": 0.2, **IN_DOUBLE}
+    together = gradient_descent(data.X, labels, 2, init=factors, **options)
+    for k, own in enumerate(labels):
+        alone = gradient_descent(data.X, own, 2, init=(factors[0][k], factors[1][k]), **options)
+        np.testing.assert_allclose(together.S[k], alone.S[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(together.train_error[k], alone.train_error[0], rtol=1e-9)
+    assert len(gradient_descent(data.X, labels, 2, steps=1, tol=0.0).S) == 3
+
+
+def test_replicas_with_their_own_labels_start_from_their_own_nuclear_norms(data):
+    labels = np.array([data.y, 2 * data.y])
+    S = gradient_descent(data.X, labels, 6, init="nuclear_norm", steps=0, tol=0.0).S
+    np.testing.assert_allclose(S[1], 2 * S[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(S[0], bsr.estimators.nuclear_norm(data.X, data.y).S, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"anchor": "init"}, "weight_decay=0"),
+        ({"anchor": "start", "weight_decay": 0.1}, "'init' or a pair"),
+        ({"anchor": np.ones((8, 2)), "weight_decay": 0.1}, "a pair"),
+        ({"anchor": (np.ones((8, 3)), np.ones((6, 2))), "weight_decay": 0.1}, "anchor must have factors"),
+        ({"anchor": (np.full((8, 2), np.nan), np.ones((6, 2))), "weight_decay": 0.1}, "anchor must be finite"),
+        ({"replicas": 4}, "y must have shape"),
+    ],
+)
+def test_bad_anchors_and_labels_are_refused(data, options, message):
+    y = np.ones((3, len(data.y))) if "replicas" in options else data.y
+    with pytest.raises(ValueError, match=message):
+        gradient_descent(data.X, y, 2, steps=1, **options)

@@ -18,6 +18,7 @@ RUNS = {
     "gradient_descent": {"rank": 2, "replicas": 3, "steps": 50, "tol": 0.0},
     "nuclear_norm": {"lam": 0.1},
     "posterior": {"rank": 2, "delta": 0.1, "sweeps": 40, "burn_in": 10, "min_effective": 0.0},
+    "randomised_map": {"rank": 2, "delta": 0.1, "replicas": 3, "steps": 50},
     "ridge": {"lam": 0.1},
 }
 ITERATIVE = [name for name in RUNS if name != "ridge"]
@@ -158,6 +159,7 @@ LARGE = {
     "gradient_descent": {"rank": 8, "replicas": 24, "steps": 40, "tol": 1e-3, "switch": 0.3},
     "nuclear_norm": {"method": "douglas-rachford", "iterations": 10},
     "posterior": {"rank": 8, "delta": 0.1, "sweeps": 12, "burn_in": 1},
+    "randomised_map": {"rank": 8, "delta": 0.1, "replicas": 24, "steps": 40},
     "ridge": {"lam": 0.1},
 }
 

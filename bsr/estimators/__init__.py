@@ -10,6 +10,7 @@ from bsr.estimators._gradient_descent import DescentHistory, GradientDescent, gr
 from bsr.estimators._interpolate import interpolate
 from bsr.estimators._nuclear_norm import NuclearNorm, nuclear_norm
 from bsr.estimators._posterior import Posterior, posterior
+from bsr.estimators._randomised_map import randomised_map
 from bsr.estimators._result import Result, State, TeacherError
 from bsr.estimators._ridge import Ridge, ridge
 
@@ -29,5 +30,6 @@ __all__ = [
     "interpolate",
     "nuclear_norm",
     "posterior",
+    "randomised_map",
     "ridge",
 ]

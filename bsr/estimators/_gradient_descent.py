@@ -117,6 +117,7 @@ def gradient_descent(
     init_scale: ArrayLike = 1.0,
     init: ArrayLike | tuple[ArrayLike, ArrayLike] | str | None = None,
     weight_decay: float = 0.0,
+    anchor: tuple[ArrayLike, ArrayLike] | str | None = None,
     record: int | Iterable[int] = 10,
     tol: float = 1e-12,
     switch: float = 1e-8,
@@ -133,8 +134,8 @@ def gradient_descent(
     ----------
     X : array_like, shape (n, L, d)
         Token sequences.
-    y : array_like, shape (n,)
-        Labels.
+    y : array_like, shape (n,) or (replicas, n)
+        Labels, those of all replicas or each one's own.
     rank : int
         Columns of U and V, at least 1. It need not be the teacher's.
     replicas : int, default 1
@@ -152,6 +153,9 @@ def gradient_descent(
         are kept. A column that is zero in both factors stays zero.
     weight_decay : float, default 0.0
         Adds weight_decay (||U||^2 + ||V||^2) / 2 to the loss.
+    anchor : tuple (U1, V1) or 'init', optional
+        Where weight decay pulls the factors, in place of zero: it adds weight_decay (||U - U1||^2 + ||V - V1||^2) / 2.
+        Shapes as those of `init`; 'init' is where each replica starts.
     record : int or array_like of int, default 10
         Recorded steps: this many per factor of 10, or a list. The first and the last are always recorded.
     tol : float, default 1e-12
@@ -205,22 +209,28 @@ def gradient_descent(
     ----------
     arXiv:2410.18858; book, chapters 12, :eq:`eq-12-step`, and 13.
     """
-    X, y = check_samples(X, y)
-    n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
     steps = check_integer("steps", steps, 0)
     check_callback(callback)
     replicas = check_integer("replicas", replicas, 1)
+    X, y = _check_labels(X, y, replicas)
+    replicas = len(y) if y.ndim == 2 else replicas
+    n, L, d = X.shape
     start = {"init": init, "init_scale": init_scale}
     check_memory("gradient_descent", memory, X.shape, X.dtype, rank, replicas=replicas, **start)
     if isinstance(init, str):
-        init = _nuclear_norm.nuclear_norm(X, y).S
+        stack = np.atleast_2d(y)
+        init = np.array([_nuclear_norm.nuclear_norm(X, labels).S for labels in stack])
+        init = init if len(stack) > 1 else init[0]
     U, V = _start(init, replicas, L, d, rank, init_scale, rng)
     replicas = len(U)
+    if y.ndim == 2 and len(y) != replicas:
+        raise ValueError(f"y must have one row for each of the {replicas} replicas that init starts, got {len(y)}")
     lr = _per_replica("lr", lr, "positive", replicas)
     weight_decay = check_number("weight_decay", weight_decay, "non-negative")
     tol = check_number("tol", tol, "non-negative")
     switch = np.inf if np.array_equal(switch, np.inf) else check_number("switch", switch, "non-negative")
+    towards = _anchor(anchor, weight_decay, U, V)
     if weight_decay * lr.max() >= 1.0:
         raise ValueError(f"weight_decay must be below 1/lr = {1 / lr.max()}, got {weight_decay}")
     recorded = _recorded_steps(record, steps)
@@ -231,13 +241,14 @@ def gradient_descent(
     unit = (rank * d * L) ** 0.25 * np.sqrt(label)
     U, V, y = U / unit, V / unit, y / label
     rate, keep = lr * (label / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
+    pull = [(1.0 - keep)[:, None, None] * factor / unit for factor in towards]
     data = {X.dtype.type: X.reshape(n, L * d)}
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
     diverged = np.zeros(replicas, dtype=bool)
     history, done, stopped = [], 0, False
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
-        teams = _regroup(data, y, level, U, V, rate, keep)
+        teams = _regroup(data, y, level, U, V, rate, keep, pull)
         _residuals(teams, errors)
         roof = _EXPLODED * np.maximum(errors, np.mean(y**2))
         one = 1.0 if y.any() else errors.max()  # what training errors are measured by
@@ -249,7 +260,7 @@ def gradient_descent(
             if np.any(new_level != level):
                 _collect(teams, U, V, done)
                 level = new_level
-                teams = _regroup(data, y, level, U, V, rate, keep)
+                teams = _regroup(data, y, level, U, V, rate, keep, pull)
                 continue
             last = done == steps or np.all(level == 2)
             if last or done in recorded:
@@ -296,11 +307,12 @@ class _Team(NamedTuple):
 
     who: np.ndarray  # (m,) their numbers
     X: np.ndarray  # (n, dL)
-    y: np.ndarray  # (n,)
+    y: np.ndarray  # (n,) or (m, n)
     U: np.ndarray  # (m, L, r)
     V: np.ndarray  # (m, d, r)
     rate: np.ndarray  # (m, 1)
     keep: np.ndarray  # (m, 1, 1)
+    pull: list  # what a step adds to U and V, or nothing
     W: np.ndarray  # (m, L, d) estimates, then gradients
     W_t: np.ndarray  # (dL, m)
     prediction: np.ndarray  # (n, m)
@@ -309,16 +321,18 @@ class _Team(NamedTuple):
     dV: np.ndarray
 
 
-def _regroup(data, y, level, U, V, rate, keep):
+def _regroup(data, y, level, U, V, rate, keep, pull):
     """Teams of the replicas at level 0 (float32) and 1 (float64)."""
     (L, r), d, teams = U.shape[1:], V.shape[1], []
     for precision, dtype in enumerate((np.float32, np.float64)):
         who = np.flatnonzero(level == precision)
         if m := len(who):
             X = _matrix(data, dtype)
-            inputs = (y, U[who], V[who], rate[who, None], keep[who, None, None])
+            own = y[who] if y.ndim == 2 else y
+            inputs = (own, U[who], V[who], rate[who, None], keep[who, None, None])
+            inputs = (*(a.astype(dtype) for a in inputs), [a[who].astype(dtype) for a in pull])
             shapes = (m, L, d), (L * d, m), (len(X), m), (m, len(X)), (m, L, r), (m, d, r)
-            teams.append(_Team(who, X, *(a.astype(dtype) for a in inputs), *(np.empty(s, dtype) for s in shapes)))
+            teams.append(_Team(who, X, *inputs, *(np.empty(s, dtype) for s in shapes)))
     return teams
 
 
@@ -343,6 +357,8 @@ def _step(teams):
         for factor, change in ((t.U, t.dU), (t.V, t.dV)):
             np.multiply(factor, t.keep, out=factor)
             np.subtract(factor, change, out=factor)
+        for factor, change in zip((t.U, t.V), t.pull, strict=False):
+            np.add(factor, change, out=factor)
 
 
 def _collect(teams, U, V, done):
@@ -396,6 +412,36 @@ def _start(init, replicas, L, d, rank, init_scale, rng):
     if U.ndim == 2:
         U, V = (np.repeat(factor[None], replicas, axis=0) for factor in (U, V))
     return U, V
+
+
+def _check_labels(X, y, replicas):
+    """X and labels, of which each replica may have its own."""
+    y = as_real("y", y)
+    if y.ndim < 2:
+        return check_samples(X, y)
+    if y.ndim != 2 or replicas not in (1, len(y)):
+        raise ValueError(f"y must have shape (n,) or ({replicas}, n), one row for each replica, got {y.shape}")
+    X, _ = check_samples(X, y[0])
+    return X, np.array([check_samples(X, labels, scan=False)[1] for labels in y])
+
+
+def _anchor(anchor, weight_decay, U, V):
+    """The factors that weight decay pulls to, for each replica; nothing where that is zero."""
+    if anchor is None:
+        return ()
+    if weight_decay == 0.0:
+        raise ValueError("anchor says where weight decay pulls to, got weight_decay=0")
+    if isinstance(anchor, str):
+        if anchor != "init":
+            raise ValueError(f"anchor must be 'init' or a pair of factors, got {anchor!r}")
+        return U, V
+    if not isinstance(anchor, tuple) or len(anchor) != 2:
+        raise ValueError(f"anchor must be 'init' or a pair (U1, V1), got {anchor!r}")
+    points = [check_real("anchor", factor, "finite") for factor in anchor]
+    for point, factor in zip(points, (U, V), strict=True):
+        if point.shape not in (factor.shape, factor.shape[1:]):
+            raise ValueError(f"anchor must have factors of shapes {U.shape[1:]} and {V.shape[1:]}, got {point.shape}")
+    return tuple(np.broadcast_to(point, factor.shape) for point, factor in zip(points, (U, V), strict=True))
 
 
 def _recorded_steps(record, steps):
