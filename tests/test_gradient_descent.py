@@ -488,7 +488,7 @@ def test_progress_is_shown_on_request(data, capsys):
         ({"record": 0}, "record must be an integer >= 1"),
         ({"record": [3, -1]}, "record must be an integer >= 0, got -1"),
         ({"callback": "print"}, "callback must be a function of one argument or None, got 'print'"),
-        ({"init": "ridge"}, "init must be 'nuclear_norm', a matrix or a pair of factors, got 'ridge'"),
+        ({"init": "zero"}, "init must be 'nuclear_norm' or 'ridge', a matrix or a pair of factors, got 'zero'"),
         ({"init": np.zeros((8, 6)), "init_scale": 0.1}, "init and init_scale exclude each other"),
         ({"init": np.zeros((6, 8))}, r"init must have shape \(8, 6\)"),
         ({"init": np.full((8, 6), np.nan)}, "init must be finite"),
@@ -585,3 +585,12 @@ def test_bad_anchors_and_labels_are_refused(data, options, message):
     y = np.ones((3, len(data.y))) if "replicas" in options else data.y
     with pytest.raises(ValueError, match=message):
         gradient_descent(data.X, y, 2, steps=1, **options)
+
+
+def test_a_start_from_least_squares_keeps_its_largest_singular_values(data):
+    S = bsr.estimators.ridge(data.X, data.y, lam=0.0).S
+    left, sigma, right = np.linalg.svd(S)
+    start = gradient_descent(data.X, data.y, 2, init="ridge", steps=0, tol=0.0)
+    np.testing.assert_allclose(start.S[0], left[:, :2] * sigma[:2] @ right[:2], rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="'nuclear_norm' or 'ridge'"):
+        gradient_descent(data.X, data.y, 2, init="lasso")

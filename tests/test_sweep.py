@@ -851,7 +851,7 @@ def test_results_of_another_configuration_are_refused_unless_told(config, refere
         (("d = [8, 10]", "d = []"), "d must not be empty"),
         (('"ridge"', '["ridge"]'), "unknown estimator .*; allowed are gamp_rie"),
         (("steps = 100", "lr = 0.2"), "lr in .* must be either an option or in grid, got both"),
-        (("steps = 100", 'init = "zero"'), "init must be 'nuclear_norm', a matrix or a pair"),
+        (("steps = 100", 'init = "zero"'), "init must be 'nuclear_norm' or 'ridge', a matrix"),
         (("steps = 100", 'init = "nuclear_norm"\ninit_scale = 0.1'), "init and init_scale exclude each other"),
         (('"ridge"', '"posterior"\ndelta = 0.0'), "estimator posterior at d = 8, .*: delta must be positive"),
         (("replicas =", "rng ="), "unknown option 'rng'"),

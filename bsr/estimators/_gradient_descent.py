@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,17 @@ from bsr._checks import (
 )
 from bsr._memory import check_memory
 from bsr._typing import Random
-from bsr.estimators import _nuclear_norm
+from bsr.estimators import _nuclear_norm, _ridge
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
 
 __all__ = ["DescentHistory", "GradientDescent", "gradient_descent"]
 
 _EXPLODED = 1e6  # training error, in units of the first one, above which no descent comes back
+_FIRST = {  # estimates to start from: what gives them, and what that needs
+    "nuclear_norm": (_nuclear_norm.nuclear_norm, _nuclear_norm.memory),
+    "ridge": (partial(_ridge.ridge, lam=0.0), _ridge.memory),
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,8 +151,9 @@ def gradient_descent(
         Step size, positive; one for all replicas, or one each.
     init_scale : float or array_like of shape (replicas,), default 1.0
         Standard deviation of the normal entries of U and V at the start, zero or positive. 1 is the prior.
-    init : tuple (U0, V0), array_like S0 or 'nuclear_norm', optional
-        Starting point in place of a random one; 'nuclear_norm' is the S of minimal nuclear norm that meets the labels.
+    init : tuple (U0, V0), array_like S0, 'nuclear_norm' or 'ridge', optional
+        Starting point in place of a random one. 'nuclear_norm' is the S of minimal nuclear norm that meets the labels,
+        'ridge' that of least squares.
         Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in
         front if each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank`
         are kept. A column that is zero in both factors stays zero.
@@ -220,7 +226,7 @@ def gradient_descent(
     check_memory("gradient_descent", memory, X.shape, X.dtype, rank, replicas=replicas, **start)
     if isinstance(init, str):
         stack = np.atleast_2d(y)
-        init = np.array([_nuclear_norm.nuclear_norm(X, labels).S for labels in stack])
+        init = np.array([_FIRST[init][0](X, labels).S for labels in stack])
         init = init if len(stack) > 1 else init[0]
     U, V = _start(init, replicas, L, d, rank, init_scale, rng)
     replicas = len(U)
@@ -477,15 +483,16 @@ def memory(
 
     X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end.
     """
-    if isinstance(init, str) and init != "nuclear_norm":
-        raise ValueError(f"init must be 'nuclear_norm', a matrix or a pair of factors, got {init!r}")
+    if isinstance(init, str) and init not in _FIRST:
+        names = " or ".join(map(repr, _FIRST))
+        raise ValueError(f"init must be {names}, a matrix or a pair of factors, got {init!r}")
     if init is not None and not np.array_equal(init_scale, 1.0):
         raise ValueError(f"init and init_scale exclude each other, got init_scale={init_scale}")
     n, L, d = shape
     if init is not None and not isinstance(init, str):
         first = init[0] if isinstance(init, tuple) and init else init
         replicas = max((replicas, *as_real("init", first).shape[:-2]))  # a stack brings its own
-    start = _nuclear_norm.memory(shape, dtype) if isinstance(init, str) else 0
+    start = _FIRST[init][1](shape, dtype) if isinstance(init, str) else 0
     teams = 12 * replicas * (2 * n + 2 * L * d + 2 * rank * (L + d))
     return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 40 * replicas * L * d)
 
