@@ -114,7 +114,7 @@ def gamp_rie(
     tol : float, default 1e-8
         Stop when the relative change of the estimate, before damping, falls below this.
     damping : float, default 0.0
-        Weight in [0, 1) of the previous state in the next. 0.3 settles many of the cycles that remain at small sizes
+        Weight in [0, 1) of the previous state in the next. 0.3 settles some of the cycles that remain at small sizes
         close to a transition, and most runs on tokens of which 5 % are not zero. On tokens that are not white the
         iteration explodes without it; 0.5 to 0.9 and more iterations settle some such runs. State evolution then no
         longer describes the way there.
