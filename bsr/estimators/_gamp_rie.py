@@ -116,8 +116,8 @@ def gamp_rie(
     damping : float, default 0.0
         Weight in [0, 1) of the previous state in the next. 0.3 settles some of the cycles that remain at small sizes
         close to a transition, and most runs on tokens of which 5 % are not zero. On tokens that are not white the
-        iteration explodes without it; 0.5 to 0.9 and more iterations settle some such runs. State evolution then no
-        longer describes the way there.
+        iteration does not settle without it; 0.5 to 0.9 and more iterations settle some such runs. State evolution then
+        no longer describes the way there.
     callback : callable, optional
         Called with a `State` after each iteration; the iteration ends if it returns True. ``TeacherError(S)`` is one.
     progress : bool, default False
