@@ -251,18 +251,22 @@ def slider_figure(
         for name, grid, first in zip(values, grids, start, strict=True)
     ]
 
+    pictures = {}
+
     def view(*point):
         """The frame at a point, or what the next slider chooses from if the point is not complete."""
         if len(point) == len(grids):
             where = ", ".join(f"{name} = {value:g}" for name, value in zip(values, point, strict=True))
-            return widgets.HTML(_image_tag(draw(*point), f"{alt} ({where})", colors))
+            pictures[point] = _image_tag(draw(*point), f"{alt} ({where})", colors)
+            return widgets.HTML(pictures[point])
         slider = sliders[len(point)]
         pages = widgets.Stack([view(*point, value) for value in grids[len(point)]], selected_index=slider.index)
         widgets.jslink((slider, "index"), (pages, "selected_index"))
         return pages
 
-    _show_without_scripts(_image_tag(draw(*start), alt, colors))
-    return widgets.VBox([*sliders, view()])
+    explorer = widgets.VBox([*sliders, view()])
+    _show_without_scripts(pictures[start])
+    return explorer
 
 
 def _show_without_scripts(picture):

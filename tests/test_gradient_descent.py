@@ -579,10 +579,13 @@ def test_replicas_with_their_own_labels_start_from_their_own_nuclear_norms(data)
         ({"anchor": (np.ones((8, 3)), np.ones((6, 2))), "weight_decay": 0.1}, "anchor must have factors"),
         ({"anchor": (np.full((8, 2), np.nan), np.ones((6, 2))), "weight_decay": 0.1}, "anchor must be finite"),
         ({"replicas": 4}, "y must have shape"),
+        ({"replicas": 1, "stack": 0}, "y must have shape"),
     ],
 )
 def test_bad_anchors_and_labels_are_refused(data, options, message):
-    y = np.ones((3, len(data.y))) if "replicas" in options else data.y
+    options = dict(options)
+    rows = options.pop("stack", 3)
+    y = np.ones((rows, len(data.y))) if "replicas" in options else data.y
     with pytest.raises(ValueError, match=message):
         gradient_descent(data.X, y, 2, steps=1, **options)
 

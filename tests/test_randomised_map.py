@@ -43,11 +43,38 @@ def test_with_many_samples_and_little_noise_the_mean_is_close_to_that_of_the_pos
     assert abs(np.mean((result.S - result.S_mean) ** 2) / theirs - 1.0) < 0.4
 
 
-def test_it_says_that_it_has_not_come_to_rest():
+@pytest.mark.parametrize("options", [{"steps": 20}, {"steps": 200, "lr": 1e-5}])
+def test_it_says_that_it_has_not_come_to_rest(options):
+    """Neither few steps nor short ones, in which little changes, are rest."""
     data = bsr.Problem(alpha=0.5, rho=0.4, delta=0.1).sample(5, rng=5)
     with pytest.warns(bsr.ConvergenceWarning, match="come to rest"):
-        result = randomised_map(data.X, data.y, 2, 0.1, steps=20)
+        result = randomised_map(data.X, data.y, 2, 0.1, **options)
     assert not result.converged
+
+
+def test_units_of_the_tokens_do_not_matter():
+    data = bsr.Problem(alpha=0.8, rho=0.2, delta=0.1).sample(10, rng=7, dtype=np.float64)
+    plain, small = (randomised_map(c * data.X, c * data.y, 2, 0.1 * c**2, replicas=3, lr=0.05) for c in (1.0, 1e-6))
+    assert plain.converged
+    assert small.converged
+    np.testing.assert_allclose(small.S, plain.S, rtol=1e-3, atol=1e-3)
+
+
+def test_the_definition():
+    """One step from the draws, written out: they and the noise are those of the generator, in this order."""
+    data = bsr.Problem(alpha=0.8, rho=0.4, delta=0.3).sample(5, rng=8, dtype=np.float64)
+    n, L, d = data.X.shape
+    rng = np.random.default_rng(9)
+    U, V, xi = rng.standard_normal((3, L, 2)), rng.standard_normal((3, d, 2)), rng.standard_normal((3, n))
+    labels = data.y + np.sqrt(0.3) * xi
+    expected = gradient_descent(
+        data.X, labels, 2, init=(U, V), anchor="init", weight_decay=0.15, lr=0.05, steps=30_000, tol=0.0, switch=np.inf
+    )
+    power = np.sqrt(np.mean(data.X**2))
+    result = randomised_map(
+        data.X, data.y, 2, 0.3, replicas=3, lr=0.05 * power**2, tol=1e-4, rng=np.random.default_rng(9)
+    )
+    np.testing.assert_allclose(result.S, expected.S, rtol=5e-3, atol=5e-3)
 
 
 @pytest.mark.parametrize("options", [{"delta": 0.0}, {"delta": 0.1, "tol": 0.0}, {"delta": 0.1, "replicas": 0}])

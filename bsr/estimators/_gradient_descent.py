@@ -153,10 +153,9 @@ def gradient_descent(
         Standard deviation of the normal entries of U and V at the start, zero or positive. 1 is the prior.
     init : tuple (U0, V0), array_like S0, 'nuclear_norm' or 'ridge', optional
         Starting point in place of a random one. 'nuclear_norm' is the S of minimal nuclear norm that meets the labels,
-        'ridge' that of least squares.
-        Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in
-        front if each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank`
-        are kept. A column that is zero in both factors stays zero.
+        'ridge' that of least squares. Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in front if
+        each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank` are kept.
+        A column that is zero in both factors stays zero.
     weight_decay : float, default 0.0
         Adds weight_decay (||U||^2 + ||V||^2) / 2 to the loss.
     anchor : tuple (U1, V1) or 'init', optional
@@ -425,7 +424,7 @@ def _check_labels(X, y, replicas):
     y = as_real("y", y)
     if y.ndim < 2:
         return check_samples(X, y)
-    if y.ndim != 2 or replicas not in (1, len(y)):
+    if y.ndim != 2 or not len(y) or replicas not in (1, len(y)):
         raise ValueError(f"y must have shape (n,) or ({replicas}, n), one row for each replica, got {y.shape}")
     X, _ = check_samples(X, y[0])
     return X, np.array([check_samples(X, labels, scan=False)[1] for labels in y])

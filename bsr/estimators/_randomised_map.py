@@ -6,12 +6,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from bsr._checks import check_callback, check_integer, check_number, check_samples, child_generator, warn_convergence
+from bsr._checks import (
+    check_callback,
+    check_integer,
+    check_number,
+    check_real,
+    check_samples,
+    child_generator,
+    warn_convergence,
+)
 from bsr._memory import check_memory
 from bsr._typing import Random
 from bsr.estimators import _gradient_descent
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
 from bsr.estimators._result import State
+from bsr.estimators._scale import root_mean_square
 
 __all__ = ["randomised_map"]
 
@@ -25,7 +34,7 @@ def randomised_map(
     replicas: int = 16,
     steps: int = 20_000,
     lr: ArrayLike = 0.1,
-    tol: float = 0.01,
+    tol: float = 0.05,
     callback: Callable[[State], object] | None = None,
     rng: Random = 0,
     progress: bool = False,
@@ -52,10 +61,10 @@ def randomised_map(
     steps : int, default 20000
         Largest number of steps.
     lr : float or array_like of shape (replicas,), default 0.1
-        Step size of `gradient_descent`.
-    tol : float, default 0.01
-        A descent has come to rest when its estimate changes by less than this, relative to its norm, while the number
-        of its steps grows by a quarter.
+        Step size of `gradient_descent` for tokens whose entries have mean square 1; it is divided by that mean square.
+    tol : float, default 0.05
+        A descent has come to rest where the pull of the labels on its factors and that of the anchor cancel, but for
+        this fraction of them.
     callback : callable, optional
         Called with a `State` at the recorded steps of `gradient_descent`; the descent ends if it returns True.
         ``TeacherError(S)`` is one.
@@ -94,14 +103,20 @@ def randomised_map(
     rng = child_generator(rng)
     U, V = rng.standard_normal((replicas, L, rank)), rng.standard_normal((replicas, d, rank))
     labels = y + np.sqrt(delta) * rng.standard_normal((replicas, n))
-    before, rested, stopped = np.zeros((replicas, L, d)), False, False
+    rows, rested, stopped = X.reshape(n, L * d), False, False
 
     def rest(state):
-        nonlocal before, rested, stopped
-        fine = np.isfinite(state.S).all(axis=(1, 2))
-        change = np.sum((state.S - before)[fine] ** 2, axis=(1, 2))
-        rested = bool(np.all(change <= tol**2 * np.sum(state.S[fine] ** 2, axis=(1, 2)))) and state.iteration > 10
-        before = state.S.copy()
+        nonlocal rested, stopped
+        S = state.S.reshape(replicas, L * d).astype(X.dtype)
+        residuals = S @ rows.T / np.sqrt(d * L) - labels
+        G = (residuals.astype(X.dtype) @ rows / (2.0 * np.sqrt(d * L))).reshape(state.S.shape)
+        labels_pull = G @ state.V / np.sqrt(rank), G.transpose(0, 2, 1) @ state.U / np.sqrt(rank)
+        anchor_pull = delta / 2.0 * (state.U - U), delta / 2.0 * (state.V - V)
+        left, whole = (
+            sum(np.sum(a**2, axis=(1, 2)) for a in forces)
+            for forces in (map(np.add, labels_pull, anchor_pull), anchor_pull)
+        )
+        rested = bool(np.all((left <= tol**2 * whole) | ~np.isfinite(left)))
         stopped = callback is not None and bool(callback(state))
         return rested or stopped
 
@@ -113,7 +128,7 @@ def randomised_map(
         anchor="init",
         weight_decay=delta / 2.0,  # the loss is that of the posterior times delta / 2
         steps=steps,
-        lr=lr,
+        lr=check_real("lr", lr, "positive") / (root_mean_square(X) or 1.0) ** 2,
         tol=0.0,
         switch=0.0,
         callback=rest,
