@@ -2,7 +2,7 @@
 
 import importlib
 
-from bsr import denoising, estimators, sensing, spectrum, theory
+from bsr import channels, denoising, estimators, sensing, spectrum, theory
 from bsr._checks import ConvergenceWarning
 from bsr._version import __version__
 from bsr.model import Data, Problem, mse, predict
@@ -12,6 +12,7 @@ __all__ = [
     "Data",
     "Problem",
     "__version__",
+    "channels",
     "denoising",
     "estimators",
     "mse",

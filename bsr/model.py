@@ -1,12 +1,13 @@
-"""The model: a problem (alpha, beta, rho, delta) and its samples."""
+"""The model: a problem (alpha, beta, rho, and delta or a channel) and its samples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens, child_generator
 from bsr._typing import Array, Numbers, Random
+from bsr.channels import Channel, Linear, resolve
 from bsr.sensing import forward
 
 __all__ = ["Data", "Problem", "mse", "predict"]
@@ -15,7 +16,7 @@ _TOKENS, _NOISE = 1, 2  # streams of an integer that draws the teacher by the fi
 _BLOCK = 2**22  # entries of X that a product takes in float64 at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """Bilinear sequence regression in the limit n, d, L, r -> infinity.
 
@@ -32,6 +33,9 @@ class Problem:
         Rank per dimension r / min(d, L), positive; above 1 the teacher has full rank.
     delta : float, default 0.0
         Variance of the label noise, zero or positive.
+    channel : bsr.channels.Channel, optional
+        How labels come from <X, S> / sqrt(dL) instead, with noise of its own, so that delta must be 0. `Linear` becomes
+        its delta.
 
     Raises
     ------
@@ -47,11 +51,19 @@ class Problem:
     beta: float = 1.0
     rho: float = 1.0
     delta: float = 0.0
+    channel: Channel | None = None
 
     def __post_init__(self):
         for name in ("alpha", "beta", "rho", "delta"):
             value = check_number(name, getattr(self, name), "non-negative" if name == "delta" else "positive")
             object.__setattr__(self, name, value)
+        delta, channel = resolve(self.delta, self.channel)
+        object.__setattr__(self, "delta", float(delta))
+        object.__setattr__(self, "channel", channel)
+
+    def __repr__(self):
+        shown = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return f"Problem({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def sizes(self, d: int) -> tuple[int, int, int]:
         """Integers (n, L, r) closest to the problem's ratios at token dimension `d`.
@@ -101,7 +113,7 @@ class Problem:
         S = U @ V.T / np.sqrt(r)
         X = self.sample_tokens(d, rng, dtype)
         y = self.sample_labels(X, S, rng)
-        rounded = Problem(alpha=n / (d * L), beta=L / d, rho=r / min(d, L), delta=self.delta)
+        rounded = replace(self, alpha=n / (d * L), beta=L / d, rho=r / min(d, L))
         return Data(X=X, y=y, S=S, U=U, V=V, problem=rounded)
 
     def sample_teacher(self, d: int, rng: Random = 0) -> tuple[Array, Array]:
@@ -154,7 +166,9 @@ class Problem:
         return child_generator(rng, _TOKENS).standard_normal((n, L, d), dtype=_token_type(dtype))
 
     def sample_labels(self, X: ArrayLike, S: ArrayLike, rng: Random = 0) -> Array:
-        """Label sequences, the model's or your own, by a teacher: <X, S> / sqrt(dL) + sqrt(delta) * xi.
+        """Label sequences, the model's or your own, by a teacher.
+
+        The label is <X, S> / sqrt(dL) + sqrt(delta) * xi, or what the channel makes of <X, S> / sqrt(dL).
 
         Parameters
         ----------
@@ -177,8 +191,7 @@ class Problem:
         """
         if np.ndim(S) != 2:
             raise ValueError(f"S must be one matrix of shape (L, d), got shape {np.shape(S)}")
-        y = predict(X, S)
-        return y + np.sqrt(self.delta) * child_generator(rng, _NOISE).standard_normal(len(y))
+        return (self.channel or Linear(self.delta)).sample(predict(X, S), child_generator(rng, _NOISE))
 
 
 def _token_type(dtype):

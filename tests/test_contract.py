@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import bsr
-from bsr import denoising, estimators, spectrum
+from bsr import channels, denoising, estimators, spectrum
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 
@@ -33,9 +33,20 @@ def sample_complexity_of_interpolation(error, beta, rho, delta):
     return nuclear_norm.sample_complexity(error, beta, rho, delta, lam=0.0)
 
 
+def error_for_signs(alpha, beta, rho):
+    return bayes.mmse(alpha, beta, rho, channel=channels.Sign(0.5))
+
+
+def free_entropy_for_moduli(q, alpha, beta, rho):
+    return bayes.free_entropy(q, alpha, beta, rho, channel=channels.Abs(0.5))
+
+
 # Functions that broadcast, with a good value for each argument.
 ELEMENTWISE = {
     bayes.mmse: {"alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5},
+    bayes.algorithmic_mmse: {"alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5},
+    error_for_signs: {"alpha": 0.375, "beta": 2.0, "rho": 0.25},
+    free_entropy_for_moduli: {"q": 0.5, "alpha": 0.375, "beta": 2.0, "rho": 0.25},
     bayes.sample_complexity: {"error": 0.5, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     bayes.free_entropy: {"q": 0.5, "alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     ridge.mse: {"alpha": 0.375, "delta": 0.5, "lam": 0.25},
@@ -73,6 +84,7 @@ SAMPLES = {"X": DATA.X, "y": DATA.y}
 SINGLE = {
     bayes.state_evolution: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5, "q0": 0.0, "iterations": 3},
     bayes.fixed_points: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5, "resolution": 10},
+    bayes.thresholds: {"beta": 2.0, "rho": 0.25},
     spectrum.edges: {"beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.quadrature: {"beta": 2.0, "rho": 0.25, "noise": 0.5, "tol": 1e-9},
     denoising.rie: {"Y": DATA.S, "rho": 0.25, "noise": 0.5},

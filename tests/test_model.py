@@ -43,7 +43,7 @@ def test_zero_is_allowed_for_the_noise_only():
 
 def test_problem_is_frozen_and_holds_floats():
     problem = bsr.Problem(alpha=np.float32(0.5), beta=2, rho=1)
-    assert [type(value) for value in vars(problem).values()] == [float] * 4
+    assert [type(value) for value in vars(problem).values()] == [*[float] * 4, type(None)]
     assert hash(problem) == hash(bsr.Problem(0.5, 2.0, 1.0))
     with pytest.raises(FrozenInstanceError):
         problem.alpha = 1.0

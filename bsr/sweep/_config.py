@@ -8,18 +8,28 @@ from itertools import product
 from os import PathLike
 from pathlib import Path
 
+from bsr import channels
 from bsr._checks import check_integer
 from bsr.model import Problem
 from bsr.sweep._tasks import ESTIMATORS, FINISHERS, Estimator, Task
 
 __all__ = ["Config"]
 
-_SUPPLIED = ("X", "y", "descent", "rng", "callback", "progress")  # arguments of the estimators that a sweep sets itself
+_SUPPLIED = (
+    "X",
+    "y",
+    "channel",
+    "descent",
+    "rng",
+    "callback",
+    "progress",
+)  # arguments of the estimators that a sweep sets itself
 _KEYS = {
     "the file": ("sweep", "problem", "estimator"),
     "[sweep]": ("seed", "seeds", "d", "dtype"),
-    "[problem]": ("alpha", "beta", "rho", "delta"),
+    "[problem]": ("alpha", "beta", "rho", "delta", "channel"),
 }
+_CHANNELS = {name: getattr(channels, name) for name in ("Linear", "Sign", "ReLU", "Abs", "Logistic", "Poisson")}
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,9 @@ class Config:
         ----------
         text : str
             Three kinds of tables. `[sweep]` has the keys `d` (one or a list), `seeds`, `seed` and `dtype`. `[problem]`
-            has `alpha`, `beta`, `rho`, `delta`, each a number or a list; lists make a grid, and `[[problem]]` may be
-            repeated. `[[estimator]]` has `name` and the options of that function of `bsr.estimators`, and perhaps
+            has `alpha`, `beta`, `rho`, `delta`, each a number or a list, and `channel`, which is a table, say
+            `{name = "Sign", delta = 0.1}`, or a list of them; lists make a grid, and `[[problem]]` may be repeated.
+            `[[estimator]]` has `name` and the options of that function of `bsr.estimators`, and perhaps
             `then = {name = "interpolate"}`, with options, for what is to be done with its result. A list in its table
             `grid`, as in `grid = {lr = [0.1, 0.7]}`, makes one variant for each entry.
         name : str, default 'config'
@@ -203,11 +214,23 @@ def _check_keys(table, where, required=()):
 def _problems(table):
     """The grid of problems that one table spans."""
     _check_keys(table, "[problem]", required=("alpha",))
+    if "channel" in table:
+        table["channel"] = [_channel(entry) for entry in _tables(table["channel"], "channel in [problem]")]
     for key, value in table.items():
-        if value == [] or not all(map(_is_number, _as_list(value))):
+        if key != "channel" and (value == [] or not all(map(_is_number, _as_list(value)))):
             raise ValueError(f"{key} in [problem] must be a number or a list of them, got {value!r}")
     grids = [_as_list(value) for value in table.values()]
     return [Problem(**dict(zip(table, point, strict=True))) for point in product(*grids)]
+
+
+def _channel(table):
+    """The channel that one table describes."""
+    name = table.pop("name", None)
+    if name not in _CHANNELS:
+        raise ValueError(f"name of channel in [problem] must be one of {', '.join(_CHANNELS)}, got {name!r}")
+    if unknown := sorted(set(table) - set(allowed := inspect.signature(_CHANNELS[name]).parameters)):
+        raise ValueError(f"unknown key {unknown[0]!r} in channel {name}; allowed are {', '.join(allowed)}")
+    return _CHANNELS[name](**table)
 
 
 def _variants(table):

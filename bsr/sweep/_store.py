@@ -175,10 +175,11 @@ class Store:
             If it cannot be written, say because the disk is full. Earlier rows are safe.
         """
         n, L, r = task.problem.sizes(task.d)
+        channel = {} if task.problem.channel is None else {"channel": repr(task.problem.channel)}
         row = {
             "key": task.key,
             **{name: getattr(task.problem, name) for name in ("alpha", "beta", "rho", "delta")},
-            **{"d": task.d, "estimator": task.estimator.name, "options": canonical(task.estimator.options)},
+            **{"d": task.d, "estimator": task.estimator.name, "options": canonical(channel | task.estimator.options)},
             **{"data_set": task.index, "seed": task.seed, "dtype": task.dtype, "n": n, "L": L, "r": r},
             **{name: outcome.get(name) for name in ("status", "seconds", "note", "traceback")},
             **{name: outcome.get(name) for name in ("version", "git_commit", "machine")},
@@ -225,11 +226,12 @@ def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     pandas.DataFrame
         One row for each problem, size and estimator with its options, sorted. `alpha`, `beta` and `rho` are those of
         the integers n, L and r used: compare theory at these. `options` is JSON; each option is also a column,
-        `option_lr` for `lr`. `done`, `failed` and `refused` count tasks, `seconds` is the mean time of those done, and
-        `commits` and `versions` name what they ran with. For each metric, say `error`: its mean `error`, the standard
-        error of that mean `error_se` (NaN for one data set) and the number of data sets `error_count` with a finite
-        value. With `raw`, the columns are those of the file, with a column for each metric. `attrs` of the table has
-        the configuration (`config`, `config_name`, `config_hash`) and when and with what the file was made.
+        `option_lr` for `lr`, as is the problem's channel, `option_channel`, where labels are not linear. `done`,
+        `failed` and `refused` count tasks, `seconds` is the mean time of those done, and `commits` and `versions` name
+        what they ran with. For each metric, say `error`: its mean `error`, the standard error of that mean `error_se`
+        (NaN for one data set) and the number of data sets `error_count` with a finite value. With `raw`, the columns
+        are those of the file, with a column for each metric. `attrs` of the table has the configuration (`config`,
+        `config_name`, `config_hash`) and when and with what the file was made.
 
     Raises
     ------

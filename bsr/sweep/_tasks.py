@@ -108,6 +108,8 @@ class Task:
     @property
     def _data_name(self):
         problem = {name: getattr(self.problem, name) for name in ("alpha", "beta", "rho", "delta")}
+        if self.problem.channel is not None:
+            problem["channel"] = repr(self.problem.channel)
         return {"problem": problem, "d": self.d, "index": self.index}
 
     @property
@@ -137,13 +139,15 @@ class Task:
         return tuple(np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key)) for key in words)
 
     def arguments(self, function, **more):
-        """What a function takes of what is known: of the model where it has no default, of `more` in any case."""
+        """What a function takes of what is known: of the model where it has no default, the channel and `more` always."""
         _, _, r = self.problem.sizes(self.d)
         model = {"rank": r, "delta": self.problem.delta, "lam": self.problem.delta}
         wanted = inspect.signature(function).parameters
         needed = {
             name: value for name, value in model.items() if name in wanted and wanted[name].default is inspect._empty
         }
+        if self.problem.channel is not None:
+            more["channel"] = self.problem.channel
         return needed | {name: value for name, value in more.items() if name in wanted}
 
     @property

@@ -85,19 +85,35 @@ def noise_at_error(error, b, rho, noise):
 
 
 @kernel()
+def _minus_information(q_hat, b, rho):
+    """Minus the mutual information, per entry, of the teacher and its observation at precision q_hat; converged."""
+    energy, log_y, converged = log_averages(_TOL, b, rho, 1.0 / q_hat)
+    # The information is 0 at q_hat = 0: from the energy, less that of pure noise, whose <log y> is known.
+    pure = math.log(b) - 1.0
+    if b > 1.0:
+        pure -= (b - 1.0) * math.log1p(-1.0 / b)
+    value = 0.25 * math.log(b) - 0.5 * (math.log(q_hat) + (energy + (b - 1.0) * log_y) / b)
+    return value - 0.25 * (1.0 - (b - 1.0) * pure) / b, converged
+
+
+@kernel()
+def minus_information(q_hat, b, rho, out):
+    """Minus the mutual information at each point, into `out`; whether all converged."""
+    all_converged = True
+    for i in range(q_hat.size):
+        out[i], converged = _minus_information(q_hat[i], b[i], rho[i])
+        all_converged = all_converged and converged
+    return all_converged
+
+
+@kernel()
 def free_entropy(q, alpha, b, rho, delta, out):
     """The free entropy at each point, into `out`; whether all converged."""
     all_converged = True
     for i in range(q.size):
         variance = delta[i] + 1.0 - q[i]  # of a new label, given the estimate
         q_hat = alpha[i] / variance
-        energy, log_y, converged = log_averages(_TOL, b[i], rho[i], 1.0 / q_hat)
-        # The information is 0 at q_hat = 0: from the energy, less that of pure noise, whose <log y> is known.
-        pure = math.log(b[i]) - 1.0
-        if b[i] > 1.0:
-            pure -= (b[i] - 1.0) * math.log1p(-1.0 / b[i])
-        minus_information = 0.25 * math.log(b[i]) - 0.5 * (math.log(q_hat) + (energy + (b[i] - 1.0) * log_y) / b[i])
-        minus_information -= 0.25 * (1.0 - (b[i] - 1.0) * pure) / b[i]
-        out[i] = minus_information - 0.5 * (alpha[i] * math.log(2.0 * math.pi * variance) + q_hat * delta[i])
+        value, converged = _minus_information(q_hat, b[i], rho[i])
+        out[i] = value - 0.5 * (alpha[i] * math.log(2.0 * math.pi * variance) + q_hat * delta[i])
         all_converged = all_converged and converged
     return all_converged

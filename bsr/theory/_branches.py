@@ -1,0 +1,311 @@
+"""The learning curve of a channel, alpha = 1 / (noise I(1 - MMSE(noise))), cut where it turns.
+
+The curve is a function of log(noise). From large noise, where nothing is known, to small it rises along fixed points
+that attract message passing and falls along those that repel it. Everything here is at one b and rho.
+"""
+
+import math
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize.elementwise import find_root
+
+from bsr._checks import warn_convergence
+from bsr.denoising import mmse
+from bsr.theory import _bayes
+from bsr.theory.limits import strong_recovery
+
+_SPACING = 0.1  # of the grid in log(noise): the law of the noisy teacher varies on a scale of 1
+_FARTHEST = math.log(1e10)  # log(noise) beyond which overlaps count as 0 where nothing is learnt at first
+_NEAREST = math.log(1e-13)  # below which errors count as 0 where recovery is exact
+_SECANTS, _ROUNDING = 4, 1e-14  # steps in log(noise), and what is lost in it
+_FLAT = 1e-9  # a pair of turns with less between them is rounding
+
+
+class Piece(NamedTuple):
+    """The curve between two turns, from large noise to small.
+
+    Attributes
+    ----------
+    x, log_alpha : ndarray
+        Points on it.
+    rises : bool
+        Whether alpha rises along it, so that its fixed points are stable.
+    """
+
+    x: np.ndarray
+    log_alpha: np.ndarray
+    rises: bool
+
+    @property
+    def ends(self):
+        """alpha at both ends."""
+        return math.exp(self.log_alpha[0]), math.exp(self.log_alpha[-1])
+
+
+def overlap_and_error(noise, b, rho):
+    """q and 1 - q of the optimal denoiser, each with its own digits."""
+    error = mmse(noise, b, rho)
+    s = 1.0 / np.maximum(noise, 1e-100)
+    term = b / rho**2 * np.minimum(s, 1.0) ** 3  # of the expansion for large noise; the next is smaller by some 5 s
+    far = 5.0 * term * s < 1e-16
+    return np.where(far, s / (1.0 + s) + term, 1.0 - error), error
+
+
+def log_alpha(x, b, rho, channel):
+    """Logarithm of the alpha at which the noise exp(x) is a fixed point."""
+    q, error = overlap_and_error(np.exp(x), b, rho)
+    return -x - np.log(channel.information(q, error=error))
+
+
+def weak(channel):
+    """alpha at which q = 0 stops to attract: NaN where it is no fixed point, as the first labels tell something."""
+    if channel.information(0.0) > 0.0:
+        return math.nan
+    q = 1e-15  # MMSE = 1 - q_hat to leading order, for every b and rho
+    return float(q / channel.information(q))
+
+
+def strong(b, rho, channel):
+    """alpha from which exact recovery attracts: NaN where it never does."""
+    return float(strong_recovery(b, rho)) / channel.exact if channel.exact else math.nan
+
+
+def span(b, rho, channel, lowest, highest):
+    """log(noise) between which the fixed points at all alpha from `lowest` to `highest` are."""
+    # The information rises with q: any fixed point has 1 / alpha between I(0) noise and I(1) noise.
+    least, most = channel.information(0.0), channel.information(1.0)
+    high = -math.log(lowest * least) + _SPACING if least > 0.0 else _FARTHEST
+    if math.isfinite(most):
+        return -math.log(highest * most) - _SPACING, high
+    low = _NEAREST
+    while not channel.exact and log_alpha(low, b, rho, channel) < math.log(highest):
+        low -= 10.0
+    return low, high
+
+
+def pieces(b, rho, channel, low, high, size=None):
+    """The curve's pieces between two values of log(noise), in order of falling noise."""
+    x = np.linspace(high, low, size or max(8, math.ceil((high - low) / _SPACING) + 1))
+    curve = partial(log_alpha, b=b, rho=rho, channel=channel)
+    return _cut(x, curve(x), curve)
+
+
+def _cut(x, values, curve):
+    spline = CubicSpline(x[::-1], values[::-1])
+    roots = np.sort(spline.derivative().roots(extrapolate=False))[::-1]
+    roots = roots[(roots > x[-1]) & (roots < x[0])]
+    step = x[0] - x[1]
+    turns = []
+    for i, root in enumerate(roots):
+        gaps = [0.5 * abs(other - root) for other in roots[max(0, i - 1) : i + 2] if other != root]
+        reach, side = min([step, *gaps]), math.copysign(1.0, spline(root, 2))
+        bounds = max(root - reach, x[-1]), min(root + reach, x[0])
+        found = minimize_scalar(lambda t: side * curve(t), bounds=bounds, method="bounded", options={"xatol": 1e-8})  # noqa: B023
+        turns.append((found.x, side * found.fun))
+    knots = [(x[0], values[0]), *turns, (x[-1], values[-1])]
+    while len(knots) > 2:  # leave out what rounding makes
+        changes = [abs(after[1] - before[1]) for before, after in pairwise(knots)]
+        flat = int(np.argmin(changes))
+        if changes[flat] > _FLAT:
+            break
+        if flat == 0:
+            del knots[1]
+        elif flat == len(changes) - 1:
+            del knots[-2]
+        else:
+            del knots[flat : flat + 2]
+    out = []
+    for (start, first), (end, last) in pairwise(knots):
+        inner = (x < start) & (x > end)
+        out.append(Piece(np.r_[start, x[inner], end], np.r_[first, values[inner], last], rises=bool(last > first)))
+    return out
+
+
+def solve(piece, alpha, b, rho, channel):
+    """q and 1 - q of the fixed point on a piece at each alpha; NaN where it does not reach."""
+    sign = 1.0 if piece.rises else -1.0
+    values, target = np.maximum.accumulate(sign * piece.log_alpha), np.log(alpha)
+    inside = (sign * target >= values[0]) & (sign * target <= values[-1])
+    out = np.full((2, alpha.size), np.nan)
+    if inside.any():
+        place = np.clip(np.searchsorted(values, sign * target[inside]), 1, len(values) - 1)
+        bracket = piece.x[place], piece.x[place - 1]
+        spline = CubicSpline(piece.x[::-1], piece.log_alpha[::-1])
+        found = find_root(lambda x, target: spline(x) - target, bracket, args=(target[inside],))
+        x = np.where(found.success, found.x, bracket[0])
+        out[:, inside] = _polish(x, spline(x, 1), bracket, target[inside], b, rho, channel)
+    return out
+
+
+def _polish(x, slope, bracket, target, b, rho, channel):
+    """q and 1 - q where the curve is at the target, by secants from good guesses of it and of the slope there."""
+
+    def excess(x, target):
+        q, error = overlap_and_error(np.exp(x), b, rho)
+        return -x - np.log(channel.information(q, error=error)) - target, np.array([q, error])
+
+    out, left = np.empty((2, x.size)), np.arange(x.size)
+    f, state = excess(x, target)
+    for _ in range(_SECANTS):
+        new = np.clip(x - f / slope, *bracket)
+        move = new - x
+        f_new, state_new = excess(new, target)
+        flat = move == 0.0
+        slope = np.where(flat, slope, (f_new - f) / np.where(flat, 1.0, move))
+        rate = np.where(flat, 0.0, (state_new - state) / np.where(flat, 1.0, move))
+        # The next secant's error is the product of the last two moves: its end need not be evaluated.
+        last = -f_new / slope
+        done = abs(last) * (abs(move) + abs(last)) <= _ROUNDING
+        out[:, left[done]] = (state_new + rate * last)[:, done]
+        x, f, state, slope, target, left = (a[..., ~done] for a in (new, f_new, state_new, slope, target, left))
+        bracket = [end[~done] for end in bracket]
+        if not left.size:
+            return out
+    found = find_root(lambda x, target: excess(x, target)[0], bracket, args=(target,))  # next to a turn
+    x = np.where(found.success, found.x, x)
+    off, out[:, left] = excess(x, target)
+    if (abs(off) > 1e-9).any():
+        warn_convergence("a fixed point of state evolution was not found everywhere")
+    return out
+
+
+def free_entropy(q, alpha, b, rho, channel, *, error=None):
+    """The free entropy at overlap q, or 1 - error, of arguments that broadcast; whether all converged."""
+    given = {"q": q} if error is None else {"error": error}
+    q_hat, evidence, error = (
+        alpha * channel.information(**given),
+        channel.log_evidence(**given),
+        1.0 - q if error is None else error,
+    )
+    small = q_hat < 1e-9  # the mutual information is log(1 + q_hat) / 2
+    at, b, rho = (np.ravel(a) for a in np.broadcast_arrays(np.where(small, 1.0, q_hat), b, rho))
+    minus = np.empty(at.size)
+    converged = _bayes.minus_information(at, b.copy(), rho.copy(), minus)
+    minus = np.where(small, -0.5 * np.log1p(np.where(small, q_hat, 0.0)), minus.reshape(q_hat.shape))
+    return minus + 0.5 * q_hat * error + alpha * evidence, converged
+
+
+class Branches(NamedTuple):
+    """Stable fixed points at each of n alpha, from the least informed on: arrays (branches, n), NaN for none."""
+
+    q: np.ndarray
+    error: np.ndarray
+
+
+def branches(alpha, b, rho, channel, parts):
+    """The stable fixed points at each alpha, on the pieces of the curve that rise and where all or nothing is known."""
+    rising = [piece for piece in parts if piece.rises]
+    onset, recovery = weak(channel), strong(b, rho, channel)
+    if parts[0].rises:  # nearer to the onset than noise reaches
+        onset = max(onset, parts[0].ends[0])
+    if parts[-1].rises:
+        recovery = min(recovery, parts[-1].ends[1])
+    solved = np.reshape([solve(piece, alpha, b, rho, channel) for piece in rising], (len(rising), 2, alpha.size))
+    q, error = solved[:, 0], solved[:, 1]
+    if not math.isnan(weak(channel)):
+        nothing = np.where(alpha <= onset, 0.0, np.nan)
+        q, error = [nothing, *q], [1.0 + nothing, *error]
+    if channel.exact:
+        everything = np.where(alpha >= recovery, 0.0, np.nan)
+        q, error = [*q, 1.0 + everything], [*error, everything]
+    return Branches(np.array(q), np.array(error))
+
+
+def free_entropies(alpha, b, rho, channel, found):
+    """Free entropy of each branch at each alpha, minus infinity where there is none; whether all converged."""
+    value, there = np.full(found.q.shape, -np.inf), np.isfinite(found.error)
+    exact = there & (found.error == 0.0)
+    value[exact] = np.inf
+    there &= ~exact
+    alpha = np.broadcast_to(alpha, value.shape)[there]
+    value[there], converged = free_entropy(found.q[there], alpha, b, rho, channel, error=found.error[there])
+    return value, converged
+
+
+def errors(alpha, b, rho, channel, *, algorithmic):
+    """Error at each alpha: of message passing, which stays on the least informed branch, or the least one."""
+    parts = pieces(b, rho, channel, *span(b, rho, channel, alpha.min(), alpha.max()))
+    found = branches(alpha, b, rho, channel, parts)
+    there = np.isfinite(found.error)
+    chosen = there.argmax(axis=0)
+    several = there.sum(axis=0) > 1
+    if several.any() and not algorithmic:
+        some = Branches(*(rows[:, several] for rows in found))
+        phi, converged = free_entropies(alpha[several], b, rho, channel, some)
+        if not converged:
+            warn_convergence("the free entropy did not converge everywhere")
+        chosen[several] = phi.argmax(axis=0)
+    out = np.take_along_axis(found.error, chosen[None], axis=0)[0]
+    if np.isnan(out).any():
+        warn_convergence("a fixed point of state evolution was not found everywhere")
+    return out
+
+
+def whole(b, rho, channel):
+    """All pieces of the curve, up to noises where it is known to be monotone."""
+    return pieces(b, rho, channel, math.log(1e-11), math.log(1e4) if math.isnan(weak(channel)) else _FARTHEST)
+
+
+def algorithmic_end(channel, parts):
+    """alpha at which message passing jumps to the most informed branch; NaN if it never jumps."""
+    ends = [piece.ends[1] for piece in parts[:-1] if piece.rises]
+    if not parts[0].rises:  # from nothing known
+        ends.append(weak(channel))
+    return max(ends, default=math.nan)
+
+
+def transition(b, rho, channel, parts):
+    """alpha at which the most informed branch overtakes that of message passing; NaN if there is no jump."""
+    end = algorithmic_end(channel, parts)
+    start = next((piece.ends[0] for piece in parts if piece.rises and piece.ends[1] > end), math.nan)
+    if channel.exact:
+        start = strong(b, rho, channel)  # the free entropy of exact recovery is infinite
+        return start if start < end else math.nan
+    if math.isnan(start):
+        return math.nan
+
+    def gain(alpha):
+        at = np.array([alpha])
+        phi, _ = free_entropies(at, b, rho, channel, branches(at, b, rho, channel, parts))
+        phi = phi[np.isfinite(phi)]
+        return phi[-1] - phi[0]
+
+    margin = 1e-9 * (end - start)
+    return brentq(gain, start + margin, end - margin, xtol=1e-13)
+
+
+def overlaps(q, alpha, b, rho, channel):
+    """Fill an array with the overlaps of state evolution, from the first on."""
+    error = 1.0 - q[0]
+    for t in range(1, q.size):
+        information = channel.information(error=error)
+        noise = math.inf if information == 0.0 else 1.0 / (alpha * information)
+        q[t], error = overlap_and_error(noise, b, rho) if math.isfinite(noise) else (0.0, 1.0)
+    return q
+
+
+def fixed_points(alpha, b, rho, channel, size):
+    """q, free entropy and stability of all fixed points, from the least to the most informed."""
+    at = np.array([alpha])
+    parts = pieces(b, rho, channel, *span(b, rho, channel, alpha, alpha), size)
+    onset, recovery = weak(channel), strong(b, rho, channel)
+    found = [(0.0, 1.0, bool(alpha < onset))] if not math.isnan(onset) else []
+    found += [(*solve(piece, at, b, rho, channel)[:, 0], piece.rises) for piece in parts]
+    q, error, stable = (np.array(row) for row in zip(*found, strict=True))
+    q, error, stable = (row[np.isfinite(error)] for row in (q, error, stable))
+    phi, converged = free_entropy(q, at, b, rho, channel, error=error)
+    if not converged:
+        warn_convergence("the free entropy did not converge everywhere")
+    if math.isinf(channel.information(1.0)):
+        recovers = alpha >= recovery
+        q, phi, stable = (
+            np.append(q, 1.0),
+            np.append(phi, math.inf if recovers else -math.inf),
+            np.append(stable, recovers),
+        )
+    return q, phi, stable
