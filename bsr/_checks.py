@@ -26,7 +26,8 @@ def warn_convergence(message):
     """Warn that something did not converge, at the line outside this package that called it."""
     package, level = __name__.partition(".")[0], 1
     frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (package, "contextlib"):
+    skipped = (package, "contextlib", "functools")
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in skipped:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, ConvergenceWarning, stacklevel=level + 1)
 

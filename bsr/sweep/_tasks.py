@@ -139,7 +139,7 @@ class Task:
         return tuple(np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key)) for key in words)
 
     def arguments(self, function, **more):
-        """What a function takes of what is known: of the model where it has no default, the channel and `more` always."""
+        """What a function takes of what is known: of the model where it has no default, `channel` and `more` always."""
         _, _, r = self.problem.sizes(self.d)
         model = {"rank": r, "delta": self.problem.delta, "lam": self.problem.delta}
         wanted = inspect.signature(function).parameters
