@@ -115,6 +115,35 @@ def test_estimators_see_the_same_data_and_data_sets_differ(reference):
     assert powers.first().nunique() == 8
 
 
+def test_channels_are_part_of_a_problem(tmp_path):
+    text = """
+        [sweep]
+        d = 8
+        [problem]
+        alpha = 0.5
+        channel = CHANNEL
+        [[estimator]]
+        name = "ridge"
+        lam = 0.1
+    """
+    linear = sweep.Config.parse(text.replace("CHANNEL", '{name = "Linear", delta = 0.1}'))
+    assert linear.hash == sweep.Config.parse(text.replace("channel = CHANNEL", "delta = 0.1")).hash
+    both = sweep.Config.parse(text.replace("CHANNEL", '[{name = "Sign", delta = 0.1}, {name = "Poisson", gain = 0.5}]'))
+    assert {task.problem.channel for task in both.tasks()} == {bsr.channels.Sign(0.1), bsr.channels.Poisson(1.0, 0.5)}
+    in_thread(both, tmp_path / "both.db")
+    table = sweep.load(tmp_path / "both.db")
+    assert set(table.option_channel) == {"Sign(delta=0.1)", "Poisson(rate=1.0, gain=0.5)"}
+    for bad, message in (
+        ('{name = "Softmax"}', "name of channel in .problem. must be one of Linear, Sign, .*, got 'Softmax'"),
+        ('{name = "Sign", scale = 1}', "unknown key 'scale' in channel Sign; allowed are delta"),
+        ('{name = "Sign", delta = -1}', "delta must be zero or positive"),
+        ("0.1", "channel in .problem. must be a table"),
+        ("[]", "channel in .problem. must not be empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep.Config.parse(text.replace("CHANNEL", bad))
+
+
 def test_data_and_estimators_have_random_numbers_of_their_own(config):
     task = config.tasks()[0]
     tasks = [task] + [dataclasses.replace(task, **change) for change in ({"seed": 1}, {"index": 7}, {"d": 11})]

@@ -59,6 +59,8 @@ def overlap_and_error(noise, b, rho):
 def log_alpha(x, b, rho, channel):
     """Logarithm of the alpha at which the noise exp(x) is a fixed point."""
     q, error = overlap_and_error(np.exp(x), b, rho)
+    if np.isnan(error).any():  # out of reach of the law of the noisy teacher, which has warned
+        return np.full(np.shape(x), np.nan)
     return -x - np.log(channel.information(q, error=error))
 
 
@@ -89,10 +91,11 @@ def span(b, rho, channel, lowest, highest):
 
 
 def pieces(b, rho, channel, low, high, size=None):
-    """The curve's pieces between two values of log(noise), in order of falling noise."""
+    """The curve's pieces between two values of log(noise), in order of falling noise; none if it was not found."""
     x = np.linspace(high, low, size or max(8, math.ceil((high - low) / _SPACING) + 1))
     curve = partial(log_alpha, b=b, rho=rho, channel=channel)
-    return _cut(x, curve(x), curve)
+    values = curve(x)
+    return [] if np.isnan(values).any() else _cut(x, values, curve)
 
 
 def _cut(x, values, curve):
@@ -155,7 +158,7 @@ def _polish(x, slope, bracket, target, b, rho, channel):
         new = np.clip(x - f / slope, *bracket)
         move = new - x
         f_new, state_new = excess(new, target)
-        flat = move == 0.0
+        flat = (move == 0.0) | (f_new == f)
         slope = np.where(flat, slope, (f_new - f) / np.where(flat, 1.0, move))
         rate = np.where(flat, 0.0, (state_new - state) / np.where(flat, 1.0, move))
         # The next secant's error is the product of the last two moves: its end need not be evaluated.
@@ -230,6 +233,8 @@ def free_entropies(alpha, b, rho, channel, found):
 def errors(alpha, b, rho, channel, *, algorithmic):
     """Error at each alpha: of message passing, which stays on the least informed branch, or the least one."""
     parts = pieces(b, rho, channel, *span(b, rho, channel, alpha.min(), alpha.max()))
+    if not parts:
+        return np.full(alpha.shape, np.nan)
     found = branches(alpha, b, rho, channel, parts)
     there = np.isfinite(found.error)
     chosen = there.argmax(axis=0)
@@ -254,29 +259,31 @@ def whole(b, rho, channel):
 def algorithmic_end(channel, parts):
     """alpha at which message passing jumps to the most informed branch; NaN if it never jumps."""
     ends = [piece.ends[1] for piece in parts[:-1] if piece.rises]
-    if not parts[0].rises:  # from nothing known
+    if parts and not parts[0].rises:  # from nothing known
         ends.append(weak(channel))
     return max(ends, default=math.nan)
 
 
 def transition(b, rho, channel, parts):
-    """alpha at which the most informed branch overtakes that of message passing; NaN if there is no jump."""
+    """alpha at which a better branch overtakes that of message passing, before its last jump; NaN if there is none."""
     end = algorithmic_end(channel, parts)
-    start = next((piece.ends[0] for piece in parts if piece.rises and piece.ends[1] > end), math.nan)
-    if channel.exact:
-        start = strong(b, rho, channel)  # the free entropy of exact recovery is infinite
+    if channel.exact:  # the free entropy of exact recovery is infinite
+        start = strong(b, rho, channel)
         return start if start < end else math.nan
-    if math.isnan(start):
-        return math.nan
 
     def gain(alpha):
         at = np.array([alpha])
         phi, _ = free_entropies(at, b, rho, channel, branches(at, b, rho, channel, parts))
         phi = phi[np.isfinite(phi)]
-        return phi[-1] - phi[0]
+        return phi[1:].max(initial=-math.inf) - phi[0]
 
-    margin = 1e-9 * (end - start)
-    return brentq(gain, start + margin, end - margin, xtol=1e-13)
+    knots = sorted(alpha for alpha in (weak(channel), *(piece.ends[1] for piece in parts[:-1])) if alpha <= end)
+    for low, high in list(pairwise(knots))[::-1]:  # branches come and go at these alone
+        margin = 1e-9 * (high - low)
+        low, high = low + margin, high - margin
+        if -math.inf < gain(low) < 0.0 < gain(high):
+            return brentq(gain, low, high, xtol=1e-13)
+    return math.nan
 
 
 def overlaps(q, alpha, b, rho, channel):
