@@ -50,8 +50,9 @@ class Piece(NamedTuple):
 def overlap_and_error(noise, b, rho):
     """q and 1 - q of the optimal denoiser, each with its own digits."""
     error = mmse(noise, b, rho)
-    s = 1.0 / np.maximum(noise, 1e-100)
-    term = b / rho**2 * np.minimum(s, 1.0) ** 3  # of the expansion for large noise; the next is smaller by some 5 s
+    s = 1.0 / np.maximum(noise, 1.0)
+    with np.errstate(over="ignore"):
+        term = b * s * np.square(s / rho)  # of the expansion for large noise; the next is smaller by some 5 s
     far = 5.0 * term * s < 1e-16
     return np.where(far, s / (1.0 + s) + term, 1.0 - error), error
 
