@@ -1,8 +1,10 @@
 """Learning from labels of any channel: curves, thresholds and branches; what is an identity is in identities/."""
 
+import channel_oracle
+import mpmath as mp
 import numpy as np
+import oracle
 import pytest
-from channel_oracle import outside
 
 import bsr
 from bsr import denoising
@@ -56,6 +58,29 @@ def test_errors_are_fixed_points_that_fall_with_the_number_of_samples(point, cha
         inner = (values > 0) & (values < 1)
         noise = 1 / (ALPHA[inner] * channel.information(error=values[inner]))
         np.testing.assert_allclose(denoising.mmse(noise, *point), values[inner], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5)])
+def test_overlaps_keep_their_digits_where_almost_nothing_is_known(beta, rho):
+    for noise in (30.0, 3e3, 1e5, 1e7):
+        q, error = _branches.overlap_and_error(np.array([noise]), max(beta, 1 / beta), rho)
+        expected = 1 - oracle.mmse(noise, beta, rho)
+        assert q == pytest.approx(float(expected), rel=3e-11)
+        assert error == pytest.approx(float(1 - expected), rel=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channel", [Sign(), Sign(0.1)], ids=repr)
+def test_the_curve_of_two_oracles(channel):
+    for noise in (3.0, 0.3, 1e-3):
+        with mp.workdps(20):
+            error = oracle.mmse(noise, 1.0, 0.2)
+            alpha = 1 / (noise * channel_oracle.averages(channel, 1 - error)[0])
+        assert bayes.sample_complexity(float(error), 1.0, 0.2, channel=channel) == pytest.approx(
+            float(alpha), rel=1e-11
+        )
+        found = bayes.mmse(float(alpha), 1.0, 0.2, channel=channel)
+        assert found == pytest.approx(float(error), rel=1e-11)
 
 
 def test_published_and_rederived_numbers():
@@ -192,9 +217,9 @@ def test_a_curve_is_what_its_points_are():
 def test_weak_recovery_of_a_likelihood_without_a_first_hermite_coefficient():
     h = np.linspace(-9, 9, 4001)
     law = np.exp(-h * h / 2) / np.sqrt(2 * np.pi) * (h[1] - h[0])
-    P = [np.exp(outside(y, h)) for y in (-1, 1)]
+    P = [np.exp(channel_oracle.outside(y, h)) for y in (-1, 1)]
     expected = 1 / sum(((law * (h**2 - 1)) @ p) ** 2 / (law @ p) for p in P)
-    assert bayes.thresholds(1.0, 0.2, Custom(outside, [-1, 1])).weak == pytest.approx(expected, rel=1e-9)
+    assert bayes.thresholds(1.0, 0.2, Custom(channel_oracle.outside, [-1, 1])).weak == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from bsr.denoising import mmse
 from bsr.theory import _bayes
 from bsr.theory.limits import strong_recovery
 
-_SPACING = 0.1  # of the grid in log(noise): the law of the noisy teacher varies on a scale of 1
+_SPACING = 0.1  # of the grid in log(noise): the law of the noisy teacher varies on a scale of 1,
+_WIDE = 0.3  # and far from the teacher's own singular values it follows powers of the noise
 _FARTHEST = math.log(1e10)  # log(noise) beyond which overlaps count as 0 where nothing is learnt at first
-_NEAREST = math.log(1e-13)  # below which errors count as 0 where recovery is exact
+_NEAREST = math.log(1e-10)  # below which errors count as 0 where recovery is exact
 _SECANTS, _ROUNDING = 4, 1e-14  # steps in log(noise), and what is lost in it
 _FLAT = 1e-9  # a pair of turns with less between them is rounding
 
@@ -78,22 +79,36 @@ def strong(b, rho, channel):
     return float(strong_recovery(b, rho)) / channel.exact if channel.exact else math.nan
 
 
-def span(b, rho, channel, lowest, highest):
-    """log(noise) between which the fixed points at all alpha from `lowest` to `highest` are."""
+def _least_noise(b, rho):
+    """log of a noise below which the curve has no more turns for want of structure in the law of the teacher."""
+    return math.log(1e-6 * min(1.0, rho)) - math.log(b)
+
+
+def span(b, rho, channel, alpha):
+    """log(noise) between which the fixed points at all alpha are that differ from recovery by more than 1e-10."""
     # The information rises with q: any fixed point has 1 / alpha between I(0) noise and I(1) noise.
     least, most = channel.information(0.0), channel.information(1.0)
-    high = -math.log(lowest * least) + _SPACING if least > 0.0 else _FARTHEST
+    high = -math.log(alpha.min() * least) + _SPACING if least > 0.0 else _FARTHEST
     if math.isfinite(most):
-        return -math.log(highest * most) - _SPACING, high
-    low = _NEAREST
-    while not channel.exact and log_alpha(low, b, rho, channel) < math.log(highest):
-        low -= 10.0
-    return low, high
+        return -math.log(alpha.max() * most) - _SPACING, high
+    low, lowest, goal = -3.0, -math.inf, math.log(alpha.max()) + _SPACING
+    if channel.exact:  # the curve need not reach the alpha of exact recovery
+        low, lowest = _least_noise(b, rho), _NEAREST
+        goal = math.log(alpha[alpha < strong(b, rho, channel)].max(initial=1e-300))
+    while low > lowest and log_alpha(low, b, rho, channel) < goal:
+        low -= 3.0
+    return max(low, lowest), high
 
 
 def pieces(b, rho, channel, low, high, size=None):
     """The curve's pieces between two values of log(noise), in order of falling noise; none if it was not found."""
-    x = np.linspace(high, low, size or max(8, math.ceil((high - low) / _SPACING) + 1))
+    if size:
+        x = np.linspace(high, low, size)
+    else:
+        knees = np.clip([high, math.log(1e3), _least_noise(b, rho) + math.log(1e3), low], low, high)
+        sizes = np.ceil(-np.diff(knees) / (_WIDE, _SPACING, _WIDE)).astype(int)
+        x = [np.linspace(*ends, n, endpoint=False) for ends, n in zip(pairwise(knees), sizes, strict=True)]
+        x = np.append(np.concatenate(x), low)
     curve = partial(log_alpha, b=b, rho=rho, channel=channel)
     values = curve(x)
     return [] if np.isnan(values).any() else _cut(x, values, curve)
@@ -103,9 +118,10 @@ def _cut(x, values, curve):
     spline = CubicSpline(x[::-1], values[::-1])
     roots = np.sort(spline.derivative().roots(extrapolate=False))[::-1]
     roots = roots[(roots > x[-1]) & (roots < x[0])]
-    step = x[0] - x[1]
     turns = []
     for i, root in enumerate(roots):
+        place = np.searchsorted(-x, -root)
+        step = x[place - 1] - x[place]
         gaps = [0.5 * abs(other - root) for other in roots[max(0, i - 1) : i + 2] if other != root]
         reach, side = min([step, *gaps]), math.copysign(1.0, spline(root, 2))
         bounds = max(root - reach, x[-1]), min(root + reach, x[0])
@@ -233,7 +249,7 @@ def free_entropies(alpha, b, rho, channel, found):
 
 def errors(alpha, b, rho, channel, *, algorithmic):
     """Error at each alpha: of message passing, which stays on the least informed branch, or the least one."""
-    parts = pieces(b, rho, channel, *span(b, rho, channel, alpha.min(), alpha.max()))
+    parts = pieces(b, rho, channel, *span(b, rho, channel, alpha))
     if not parts:
         return np.full(alpha.shape, np.nan)
     found = branches(alpha, b, rho, channel, parts)
@@ -253,8 +269,12 @@ def errors(alpha, b, rho, channel, *, algorithmic):
 
 
 def whole(b, rho, channel):
-    """All pieces of the curve, up to noises where it is known to be monotone."""
-    return pieces(b, rho, channel, math.log(1e-11), math.log(1e4) if math.isnan(weak(channel)) else _FARTHEST)
+    """All pieces of the curve, up to noises beyond which it has no turns."""
+    most = channel.information(1.0)
+    low = _least_noise(b, rho)
+    if math.isfinite(most):  # where the error is far below what labels leave of h
+        low = min(low, math.log(1e-3 / most))
+    return pieces(b, rho, channel, low, math.log(1e4) if math.isnan(weak(channel)) else _FARTHEST)
 
 
 def algorithmic_end(channel, parts):
@@ -300,7 +320,7 @@ def overlaps(q, alpha, b, rho, channel):
 def fixed_points(alpha, b, rho, channel, size):
     """q, free entropy and stability of all fixed points, from the least to the most informed."""
     at = np.array([alpha])
-    parts = pieces(b, rho, channel, *span(b, rho, channel, alpha, alpha), size)
+    parts = pieces(b, rho, channel, *span(b, rho, channel, at), size)
     onset, recovery = weak(channel), strong(b, rho, channel)
     found = [(0.0, 1.0, bool(alpha < onset))] if not math.isnan(onset) else []
     found += [(*solve(piece, at, b, rho, channel)[:, 0], piece.rises) for piece in parts]
