@@ -468,7 +468,7 @@ class ReLU(_Function):
 
 @dataclass(frozen=True)
 class Abs(_Function):
-    """Labels y = |h + sqrt(delta) xi|: the sign is lost, as in phase retrieval.
+    """Labels that are the modulus of h + sqrt(delta) xi: the sign is lost, as in phase retrieval.
 
     Parameters
     ----------
