@@ -264,7 +264,7 @@ def predict(X: ArrayLike, S: ArrayLike) -> Array:
     return labels.reshape(*S.shape[:-2], len(X)) / np.sqrt(X[0].size)
 
 
-def mse(S_hat: ArrayLike, S: ArrayLike) -> Numbers:
+def mse(S_hat: ArrayLike, S: ArrayLike, *, up_to_sign: bool = False) -> Numbers:
     """Error ||S_hat - S||^2 / (dL) per entry; 1 for S_hat = 0 on average over teachers.
 
     The test error of `predict` with S_hat on fresh sequences of the model is this plus delta.
@@ -275,6 +275,8 @@ def mse(S_hat: ArrayLike, S: ArrayLike) -> Numbers:
         One estimate or a stack of them.
     S : array_like, shape (L, d)
         The teacher.
+    up_to_sign : bool, default False
+        Whether an estimate may be S or -S, the closer one: what the labels of even channels allow.
 
     Returns
     -------
@@ -288,4 +290,5 @@ def mse(S_hat: ArrayLike, S: ArrayLike) -> Numbers:
     S_hat, S = as_real("S_hat", S_hat), as_real("S", S)
     if S.ndim != 2 or S_hat.shape[-2:] != S.shape:
         raise ValueError(f"S_hat must end in the shape (L, d) of S, got {S_hat.shape} and {S.shape}")
-    return np.mean((S_hat - S) ** 2, axis=(-2, -1))[()]
+    error = np.mean((S_hat - S) ** 2, axis=(-2, -1))
+    return (np.minimum(error, np.mean((S_hat + S) ** 2, axis=(-2, -1))) if up_to_sign else error)[()]

@@ -8,14 +8,26 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.special import erf, erfcx
 from tqdm import trange
 
-from bsr._checks import check_callback, check_integer, check_number, check_range, check_samples, warn_convergence
+from bsr._checks import (
+    check_callback,
+    check_integer,
+    check_number,
+    check_range,
+    check_real,
+    check_samples,
+    child_generator,
+    warn_convergence,
+)
 from bsr._memory import check_memory
 from bsr._threads import blas_for
+from bsr._typing import Random
+from bsr.channels import Channel, resolve
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
+from bsr.estimators._innovations import SMALLEST, VECTORS, innovations, spectral
 from bsr.estimators._result import Result, Short, State
 from bsr.estimators._scale import MEASURED, root_mean_square, some
-from bsr.sensing import adjoint, fused
+from bsr.sensing import adjoint, forward, fused
 
 __all__ = ["GampHistory", "GampRie", "gamp_rie"]
 
@@ -24,6 +36,7 @@ _ROUNDING = 1e-24  # residuals of this power, relative to the labels, are roundi
 # How far, in standard deviations, residuals and the matrix to denoise may exceed at the end what the labels allow. In
 # 6000 runs on white tokens with d >= 8 (tests/benchmarks/gamp_white.py) residuals came to 2.7; there was no alarm.
 _EXCESS_RESIDUALS, _EXCESS_MATRIX = 5.0, 8.0
+_NOTHING = 0.01  # overlap, times dL, below which an estimate is of no direction: a random one has 1
 _SAMPLES = 64  # that tell whether tokens are white, once something is wrong
 
 
@@ -37,7 +50,7 @@ class GampHistory(Short):
         Overlap ||S_t||^2 / (dL) of the estimate with itself; on the Nishimori line also that with the teacher.
     noise : ndarray
         Variance of the Gaussian noise that the denoiser was told to remove, measured from the residuals: the mean of
-        z^2 over alpha and over the mean square of the tokens.
+        z^2 over alpha and over the mean square of the tokens. Its inverse is alpha times the information in a label.
     signal : ndarray
         Variance of the teacher's entries that the denoiser was told.
     error_estimate : ndarray
@@ -62,7 +75,8 @@ class GampRie(Result):
     S : ndarray, shape (L, d)
         The estimate of the last iteration.
     converged : bool
-        Whether the last change was below the tolerance, and nothing at the end contradicts state evolution.
+        Whether the last change was below the tolerance, and nothing at the end contradicts state evolution. Not where
+        the estimate vanishes.
     iterations : int
         Passes over X.
     noise : float
@@ -70,9 +84,11 @@ class GampRie(Result):
         alpha and the mean square of the tokens it is the squared error on a label that was left out.
     delta : float
         Variance of the label noise as measured: what that squared error has beyond the last `history.error_estimate`,
-        zero or positive. It means something where the iteration has converged.
+        zero or positive. It means something where the iteration has converged. If there is a channel, its `delta`.
     history : GampHistory
         The course of the iterations.
+    up_to_sign : bool
+        Whether labels do not tell S from -S.
     """
 
     S: np.ndarray
@@ -81,6 +97,7 @@ class GampRie(Result):
     noise: float
     delta: float
     history: GampHistory
+    up_to_sign: bool = False
 
 
 @blas_for(0)  # small decompositions between passes over X
@@ -89,11 +106,14 @@ def gamp_rie(
     y: ArrayLike,
     rank: int,
     *,
+    channel: Channel | None = None,
+    start: str | ArrayLike | None = None,
     signal: float | None = None,
     iterations: int = 200,
     tol: float = 1e-8,
     damping: float = 0.0,
     callback: Callable[[State], object] | None = None,
+    rng: Random = 0,
     progress: bool = False,
 ) -> GampRie:
     """Learn the teacher from sequences and labels by approximate message passing.
@@ -104,11 +124,18 @@ def gamp_rie(
         Token sequences with independent, centred entries of one variance, in any unit. float32 halves the time, sums
         are in float64 all the same. Copied once unless C-contiguous.
     y : array_like, shape (n,)
-        Labels, in any unit.
+        Labels, in any unit; if there is a channel, in its own.
     rank : int
         Rank r of the teacher, at least 1.
+    channel : bsr.channels.Channel, optional
+        How labels come from h = <X, S>/sqrt(dL). Linear labels by default; of `Linear` the noise is not used.
+    start : {"zero", "random", "spectral"} or array_like, shape (L, d), optional
+        Where to start. Zero by default; for channels that are even in h, which tell S up to its sign, and of which zero
+        is a fixed point, "random" by default, or "spectral". A matrix is taken as known from elsewhere, that is not
+        from these labels. See Notes.
     signal : float, optional
-        Variance of the teacher's entries, positive: 1 for data from the model. Measured by default, see Notes.
+        Variance of the teacher's entries, positive: 1 for data from the model. Measured by default, see Notes; if there
+        is a channel, by default that which makes the variance of h 1.
     iterations : int, default 200
         Largest number of passes over X.
     tol : float, default 1e-8
@@ -120,6 +147,8 @@ def gamp_rie(
         no longer describes the way there.
     callback : callable, optional
         Called with a `State` after each iteration; the iteration ends if it returns True. ``TeacherError(S)`` is one.
+    rng : int or numpy.random.Generator, default 0
+        Source of randomness of the random start, and of the spectral one's search.
     progress : bool, default False
         Show a progress bar.
 
@@ -130,7 +159,7 @@ def gamp_rie(
     Raises
     ------
     ValueError
-        If shapes do not match, entries are not finite, or a parameter is out of range.
+        If shapes do not match, entries are not finite, a parameter is out of range, or a label impossible.
     MemoryError
         If ``gamp_rie.memory(X.shape)`` bytes are not available.
 
@@ -138,7 +167,8 @@ def gamp_rie(
     -----
     ConvergenceWarning
         If the tolerance was not reached, or if residuals or ||R||^2 are larger at the end than the labels allow. The
-        estimate may then be worse than none, though finite. The warning says so if the tokens are not white.
+        estimate may then be worse than none, though finite. The warning says so if the tokens are not white. For even
+        channels, if the estimate vanishes, or the spectral start finds nothing: there are too few labels.
 
     Notes
     -----
@@ -165,35 +195,85 @@ def gamp_rie(
     signal by 0.004(2) for d = 50 and 100 (rho = 0.2, beta = 1, delta = 0), by 0.012(3) in the worst case seen (d = 35,
     beta = 2, rho = 0.5); from alpha = 0.3 on by less than 0.01, from 0.5 on by nothing beyond the scatter.
 
+    For a channel, the score g = d log Z/d omega of the label at h ~ N(omega, V) takes the place of the residual, in the
+    same unit::
+
+        omega = <X, S>/sqrt(dL) - (divergence / alpha) z
+        z <- g / mean(g^2)
+        V = noise * divergence, within [0, 1], for the next iteration
+
+    and the rest is unchanged; `signal` is not measured but part of the channel. Before z, two EM steps move V to where
+    it is most likely given the labels, mean(g^2) = -mean(dg/domega). For linear labels this is mean(z^2), which
+    includes delta, and the iteration is the one above. It is what keeps it from exploding: with V from the matrix alone
+    labels that contradict the estimate have larger scores, and 1 / mean(g^2) takes these for *less* noise.
+
+    A start that is independent of the data has no Onsager term, but the channel takes it for the overlap
+    ||S||^2/(dL), while that of a random direction is ||S||/sqrt(dL) |xi| / sqrt(dL) with xi normal. They agree for
+    ||S||^2 = 1: this is the random start. In the spectral start, the leading eigenvector of sum_mu T(y_mu) vec(X_mu)
+    vec(X_mu)^T with T = 1 - 1/E[h^2|y], the RIE takes part, with the overlap that theory predicts for the eigenvector,
+    and the Onsager term is the one of linearised message passing, of which it is the fixed point. It costs some sixty
+    times two passes over X. Both starts find nothing below weak recovery, alpha = (1 + delta)^2/2 for `Abs`. In small
+    systems next to a threshold, damping=0.3 succeeds more often.
+
     References
     ----------
-    arXiv:2410.18858, algorithm 1; book, chapter 9, :eq:`eq-09-cavity` to :eq:`eq-09-onsager`.
+    arXiv:2410.18858, algorithm 1; book, chapter 9, :eq:`eq-09-cavity` to :eq:`eq-09-onsager`; chapters 15 and 16.
     """
-    X, y = check_samples(X, y, scan=False)
+    _, channel = resolve(0.0, channel)
+    start = _check_start(start, channel, np.shape(X)[1:])
+    X, y = check_samples(X, y, scan=start != "zero")
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
     signal = None if signal is None else check_number("signal", signal, "positive")
     iterations = check_integer("iterations", iterations, 1)
     tol, damping = check_number("tol", tol, "non-negative"), check_number("damping", damping, "weight")
     check_callback(callback)
-    check_memory("gamp_rie", memory, X.shape, X.dtype)
+    check_memory("gamp_rie", memory, X.shape, X.dtype, channel=channel)
 
-    # In units in which tokens and labels have mean square 1; S is then in units of `unit`.
+    # In units in which tokens have mean square 1, and linear labels too; S is then in units of `unit`.
     size, label = root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0
+    if channel is not None:
+        y, label = channel.check_labels(y), 1.0
     y, unit = y / label, label / size
     rho, alpha, scale, root = rank / min(d, L), n / (d * L), 1.0 / (size * np.sqrt(d * L)), (d * L) ** 0.25
-    S, z, divergence = np.zeros((L, d)), np.zeros(n), 0.0
-    history, scanned, converged, stopped, excess = [], False, False, False, False
+    most, doubt = 1.0, np.sqrt(2.0 / n)  # variance of the labels, and its relative deviation
+    if channel is not None:  # of h
+        signal = unit**2 if signal is None else signal
+        most, doubt = signal / unit**2, np.sqrt(2.0 / rank * (1.0 / L + 1.0 / d))
+
+    def denoise(R, noise, variance):
+        S, divergence = rie_and_divergence(R / (root * np.sqrt(variance)), rho, noise / variance)
+        S *= root * np.sqrt(variance)
+        return S, divergence
+
+    S, z, divergence, V = np.zeros((L, d)), np.zeros(n), 0.0, most
+    if isinstance(start, np.ndarray):
+        S = start / unit
+        V = max(most - np.mean(S**2), SMALLEST * most)
+    elif start == "random":
+        S = child_generator(rng).standard_normal((L, d))
+        S *= np.sqrt(most) / np.linalg.norm(S)
+    elif start == "spectral":
+        R, noise, z, recovers = spectral(channel, X, y, scale, most, child_generator(rng))
+        S, divergence = denoise(R, noise, most)
+        V = np.clip(noise * divergence, SMALLEST * most, most)
+        if not recovers:
+            warn_convergence(f"the spectral start finds nothing: {n} labels are below weak recovery for {channel}")
+    history, scanned, converged, stopped, excess, vanished = [], False, False, False, False, False
     for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
-        if t == 0:
-            new_z, G = y, adjoint(X, y)
-        else:
+        if channel is not None:
+            h = forward(X, scale * S) if S.any() else 0.0
+            new_z, V, contradiction = innovations(channel, y, h - (divergence / alpha) * z, V, most)
+            G = adjoint(X, new_z)
+        elif t > 0 or S.any():
             new_z, G = fused(X, scale * S, y + (divergence / alpha) * z, 1.0)
+        else:
+            new_z, G = y, adjoint(X, y)
         if not (scanned or scale * np.abs(G).max() <= _SUSPICIOUS):
             check_range("X", X)
             scanned = True
         power = np.mean(new_z**2)
-        if power <= _ROUNDING:
+        if power <= _ROUNDING * most:
             converged, excess = True, False
             break
         noise = power / alpha
@@ -201,22 +281,28 @@ def gamp_rie(
         seen = np.mean(R**2) - noise
         spread = np.sqrt((2.0 * noise**2 + 4.0 * noise * max(seen, 0.0)) / (d * L))
         variance = _mean_within(seen, spread) if signal is None else signal / unit**2
-        excess = power > 1.0 + _EXCESS_RESIDUALS * np.sqrt(2.0 / n) or seen > 1.0 + _EXCESS_MATRIX * np.hypot(
-            spread, np.sqrt(2.0 / n)
-        )
-        new_S, new_divergence = rie_and_divergence(R / (root * np.sqrt(variance)), rho, noise / variance)
-        new_S *= root * np.sqrt(variance)
+        if channel is None:
+            contradiction = (power - 1.0) / np.sqrt(2.0 / n)
+        excess = contradiction > _EXCESS_RESIDUALS or seen > most + _EXCESS_MATRIX * np.hypot(spread, most * doubt)
+        new_S, new_divergence = denoise(R, noise, variance)
         change = np.linalg.norm(new_S - S) / max(np.linalg.norm(new_S), np.finfo(float).tiny)
         keep = damping if t > 0 else 0.0
         S = keep * S + (1.0 - keep) * new_S
         z = keep * z + (1.0 - keep) * new_z
         divergence = keep * divergence + (1.0 - keep) * new_divergence
+        V = np.clip(noise * divergence, SMALLEST * most, most)
         history.append((np.mean(S**2), noise, variance, change))
-        converged = bool(change <= tol)
+        vanished = channel is not None and channel.even and history[-1][0] * S.size < _NOTHING * most
+        converged = bool(change <= tol) and not vanished
         stopped = callback is not None and bool(callback(State(t + 1, unit * S)))
-        if converged or stopped:
+        if converged or stopped or vanished:
             break
-    if (not converged and not stopped) or excess:
+    if vanished:
+        warn_convergence(
+            f"the estimate vanished after {t + 1} iterations: {n} labels are too few to find it for {channel}, "
+            "or a few more would do, or another start (rng=1 say)"
+        )
+    elif (not converged and not stopped) or excess:
         warn_convergence(_advice(X, size, t + 1, history[-1][-1], tol, damping, excess, converged))
     q, noise, variance, change = np.array(history).reshape(-1, 4).T
     trusted = variance * denoising_mmse(noise / variance, L / d, rho)
@@ -226,9 +312,28 @@ def gamp_rie(
         converged=converged and not excess,
         iterations=t + 1,
         noise=float(unit**2 * left_out / alpha),
-        delta=float(label**2 * max(left_out - expected, 0.0)),
+        delta=float(label**2 * max(left_out - expected, 0.0)) if channel is None else channel.delta,
         history=GampHistory(*(unit**2 * column for column in (q, noise, variance, trusted)), change),
+        up_to_sign=channel is not None and channel.even,
     )
+
+
+def _check_start(start, channel, shape):
+    """The name of a start, or a matrix to start from."""
+    even = channel is not None and channel.even
+    if start is None:
+        return "random" if even else "zero"
+    if isinstance(start, str):
+        allowed = ("spectral", "random") if even else ("zero", "random")
+        if start not in allowed:
+            raise ValueError(f"start must be a matrix, {allowed[0]!r} or {allowed[1]!r} for {channel}, got {start!r}")
+        return start
+    start = check_real("start", start, "finite")
+    if start.shape != shape:
+        raise ValueError(f"start must have the shape {shape} of a sequence of X, got {start.shape}")
+    if even and not start.any():
+        raise ValueError(f"start must not be zero for {channel}, which does not tell S from -S")
+    return start
 
 
 def _mean_within(mean, deviation):
@@ -286,10 +391,21 @@ def _directions(A, size):
     return 1.0 / max(mean, 1.0 / A.shape[1]), mean - 3.0 * error <= 1.1 / A.shape[1]
 
 
-def memory(shape: tuple[int, int, int], dtype: DTypeLike = np.float32, rank: int = 1, **options: object) -> int:
-    """Bytes that `gamp_rie` needs besides X: entries that tell its scale, a dozen matrices, a dozen vectors of n."""
+def memory(
+    shape: tuple[int, int, int],
+    dtype: DTypeLike = np.float32,
+    rank: int = 1,
+    *,
+    channel: Channel | None = None,
+    **options: object,
+) -> int:
+    """Bytes that `gamp_rie` needs besides X: entries that tell its scale, a dozen matrices, a dozen vectors of n.
+
+    For a channel a dozen vectors more, and the matrices of the spectral start.
+    """
     n, L, d = shape
-    return 8 * min(MEASURED, n * L * d) + 96 * (n + L * d)
+    more = 0 if channel is None else 8 * (VECTORS * L * d + 12 * n)
+    return 8 * min(MEASURED, n * L * d) + 96 * (n + L * d) + more
 
 
 gamp_rie.memory = memory

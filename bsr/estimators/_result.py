@@ -27,6 +27,8 @@ class Short:
 class Result(Short):
     """What every estimator returns: an estimate `S`, of shape (..., L, d), `converged`, `iterations`, and more."""
 
+    up_to_sign = False  # whether the labels do not tell S from -S
+
     def predict(self, X: ArrayLike) -> Array:
         """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`.
 
@@ -57,9 +59,10 @@ class Result(Short):
         Returns
         -------
         dict of str to float
-            `error` ||S - teacher||^2 / (dL), whether that is below 0.01 (`recovered`), the nuclear norm of S over that
-            of the teacher (`nuclear_ratio`), `iterations` and `converged`; means over the replicas that did not
-            diverge, NaN if there is none. Some estimators add their own.
+            `error` ||S - teacher||^2 / (dL), up to the sign of S if the labels do not tell it, whether that is below
+            0.01 (`recovered`), the nuclear norm of S over that of the teacher (`nuclear_ratio`), `iterations` and
+            `converged`; means over the replicas that did not diverge, NaN if there is none. Some estimators add their
+            own.
 
         Raises
         ------
@@ -73,7 +76,8 @@ class Result(Short):
             raise ValueError("teacher must have entries that are not zero, got none")
         stack = self.S.reshape(-1, *self.S.shape[-2:])
         stack = stack[np.isfinite(stack).all(axis=(1, 2))]
-        errors, lengths = mse(stack, teacher), np.linalg.norm(stack, "nuc", axis=(1, 2))
+        errors = mse(stack, teacher, up_to_sign=self.up_to_sign)
+        lengths = np.linalg.norm(stack, "nuc", axis=(1, 2))
         return {
             "error": _mean(errors),
             "recovered": _mean(errors < _RECOVERED),
@@ -111,6 +115,8 @@ class TeacherError:
     Parameters
     ----------
     teacher : array_like, shape (L, d)
+    up_to_sign : bool, default False
+        As in `bsr.mse`, for even channels.
 
     Attributes
     ----------
@@ -128,11 +134,11 @@ class TeacherError:
         second run has begun.
     """
 
-    def __init__(self, teacher: ArrayLike) -> None:
+    def __init__(self, teacher: ArrayLike, *, up_to_sign: bool = False) -> None:
         self._teacher = check_real("teacher", teacher, "finite")
         if self._teacher.ndim != 2:
             raise ValueError(f"teacher must be a matrix of shape (L, d), got shape {self._teacher.shape}")
-        self._seen = []
+        self._up_to_sign, self._seen = up_to_sign, []
 
     def __call__(self, state: State) -> None:
         if self._teacher.shape != state.S.shape[-2:]:
@@ -143,10 +149,10 @@ class TeacherError:
             raise ValueError(
                 f"callback must be a new TeacherError for each run, got iteration {state.iteration} after {last}"
             )
-        error = np.asarray(mse(state.S, self._teacher))
+        error = np.asarray(mse(state.S, self._teacher, up_to_sign=self._up_to_sign))
         stack = state.S.reshape(-1, *self._teacher.shape)
         fine = stack[np.isfinite(error.reshape(-1))]
-        mean_error = mse(fine.mean(axis=0), self._teacher) if len(fine) else np.inf
+        mean_error = mse(fine.mean(axis=0), self._teacher, up_to_sign=self._up_to_sign) if len(fine) else np.inf
         self._seen.append((state.iteration, np.where(np.isfinite(error), error, np.inf), mean_error))
 
     @property

@@ -226,7 +226,8 @@ def _measure(task):
     data_rng, rng = task.generators()
     data = task.problem.sample(task.d, data_rng, task.dtype)
     function, options = ESTIMATORS[task.estimator.name], dict(task.estimator.options)
-    then, errors = options.pop("then", None), estimators.TeacherError(data.S)
+    then = options.pop("then", None)
+    errors = estimators.TeacherError(data.S, up_to_sign=task.problem.channel is not None and task.problem.channel.even)
     given = task.arguments(function, signal=1.0, rng=rng, callback=errors)
     result = function(data.X, data.y, **given | options)
     if then:
