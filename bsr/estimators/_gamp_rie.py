@@ -24,7 +24,7 @@ from bsr._typing import Random
 from bsr.channels import Channel, resolve
 from bsr.denoising import mmse as denoising_mmse
 from bsr.denoising import rie_and_divergence
-from bsr.estimators._innovations import SMALLEST, VECTORS, innovations, spectral
+from bsr.estimators._innovations import FIRST_STEPS, SMALLEST, STEPS, VECTORS, innovations, spectral
 from bsr.estimators._result import Result, Short, State
 from bsr.estimators._scale import MEASURED, root_mean_square, some
 from bsr.sensing import adjoint, forward, fused
@@ -131,7 +131,7 @@ def gamp_rie(
         How labels come from h = <X, S>/sqrt(dL). Linear labels by default; of `Linear` the noise is not used.
     start : {"zero", "random", "spectral"} or array_like, shape (L, d), optional
         Where to start. Zero by default; for channels that are even in h, which tell S up to its sign, and of which zero
-        is a fixed point, "random" by default, or "spectral". A matrix is taken as known from elsewhere, that is not
+        is a fixed point, "spectral" by default, or "random". A matrix is taken as known from elsewhere, that is not
         from these labels. See Notes.
     signal : float, optional
         Variance of the teacher's entries, positive: 1 for data from the model. Measured by default, see Notes; if there
@@ -221,7 +221,7 @@ def gamp_rie(
     """
     _, channel = resolve(0.0, channel)
     start = _check_start(start, channel, np.shape(X)[1:])
-    X, y = check_samples(X, y, scan=start != "zero")
+    X, y = check_samples(X, y, scan=not np.array_equal(start, "zero"))
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
     signal = None if signal is None else check_number("signal", signal, "positive")
@@ -246,10 +246,11 @@ def gamp_rie(
         S *= root * np.sqrt(variance)
         return S, divergence
 
-    S, z, divergence, V = np.zeros((L, d)), np.zeros(n), 0.0, most
+    S, z, divergence, V, first = np.zeros((L, d)), np.zeros(n), 0.0, most, STEPS
     if isinstance(start, np.ndarray):
         S = start / unit
         V = max(most - np.mean(S**2), SMALLEST * most)
+        first = FIRST_STEPS
     elif start == "random":
         S = child_generator(rng).standard_normal((L, d))
         S *= np.sqrt(most) / np.linalg.norm(S)
@@ -263,7 +264,8 @@ def gamp_rie(
     for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
         if channel is not None:
             h = forward(X, scale * S) if S.any() else 0.0
-            new_z, V, contradiction = innovations(channel, y, h - (divergence / alpha) * z, V, most)
+            omega, steps = h - (divergence / alpha) * z, STEPS if t > 0 else first
+            new_z, V, contradiction = innovations(channel, y, omega, V, most, steps)
             G = adjoint(X, new_z)
         elif t > 0 or S.any():
             new_z, G = fused(X, scale * S, y + (divergence / alpha) * z, 1.0)
@@ -322,7 +324,7 @@ def _check_start(start, channel, shape):
     """The name of a start, or a matrix to start from."""
     even = channel is not None and channel.even
     if start is None:
-        return "random" if even else "zero"
+        return "spectral" if even else "zero"
     if isinstance(start, str):
         allowed = ("spectral", "random") if even else ("zero", "random")
         if start not in allowed:

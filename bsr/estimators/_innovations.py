@@ -8,15 +8,15 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from bsr.sensing import adjoint, forward
 
-__all__ = ["SMALLEST", "VECTORS", "innovations", "spectral"]
+__all__ = ["FIRST_STEPS", "SMALLEST", "STEPS", "VECTORS", "innovations", "spectral"]
 
 SMALLEST = 1e-24  # a variance, relative to that of the teacher's entries, that is rounding
 VECTORS = 20  # of dL entries, that the spectral start keeps
-_STEPS = 2  # towards the likeliest variance, see `innovations`
+STEPS, FIRST_STEPS = 2, 50  # towards the likeliest variance; the latter for a matrix of which nothing is known
 _LOWEST = -0.8  # of G: keeps T above -4, so that few passes resolve the top of a spectrum that has no lower end
 
 
-def innovations(channel, y, omega, V, most):
+def innovations(channel, y, omega, V, most, steps):
     """Innovations z of labels, the variance of h that they agree with, and by how much they contradict it.
 
     z is the score in units of h: for a linear channel the residual y - omega. The expected h given its label has the
@@ -34,10 +34,10 @@ def innovations(channel, y, omega, V, most):
     contradiction : float
         Mean of g^2 + dg/domega, zero if labels are as expected, in standard deviations.
     """
-    for step in range(_STEPS + 1):
+    for step in range(steps + 1):
         g, slope = channel.score(y, omega, V)
         excess = g**2 + slope
-        if step < _STEPS:
+        if step < steps:
             V = np.clip(V + V**2 * np.mean(excess), SMALLEST * most, most)
     return g / np.mean(g**2), V, np.sum(excess) / max(np.linalg.norm(excess), np.finfo(float).tiny)
 
