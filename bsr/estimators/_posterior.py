@@ -20,6 +20,7 @@ from bsr._checks import (
 from bsr._memory import check_memory
 from bsr._threads import blas_for
 from bsr._typing import Random
+from bsr.channels import Channel, resolve
 from bsr.estimators._result import Result, State
 from bsr.model import mse
 
@@ -47,8 +48,9 @@ class Posterior(Result):
     effective_sample_size : float
         Number of independent samples whose mean would be as precise as `S`.
     train_error : ndarray, shape (k,)
-        Mean of (y - <X, S>/sqrt(dL))^2 over the data for each kept sample. On data from the model its expectation is
-        delta; another value tells of a wrong `delta` or `rank`, of data in other units, or of a chain that is stuck.
+        Mean of (y - <X, S>/sqrt(dL))^2 over the data for each kept sample; for a channel, its expectation given the
+        label, with y as it was before the nonlinearity. On data from the model its expectation is delta; another value
+        tells of a wrong `delta` or `rank`, of data in other units, or of a chain that is stuck.
     U : ndarray, shape (L, r)
         The last state: `init=(result.U, result.V)` continues the chain.
     V : ndarray, shape (d, r)
@@ -58,6 +60,8 @@ class Posterior(Result):
         by more than chance allows.
     iterations : int
         Sweeps.
+    up_to_sign : bool
+        Whether labels do not tell S from -S. Samples then have the sign that agrees with the mean of those before.
     """
 
     S: np.ndarray
@@ -69,11 +73,12 @@ class Posterior(Result):
     V: np.ndarray
     converged: bool
     iterations: int
+    up_to_sign: bool = False
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`."""
         return super().metrics(teacher) | {
-            "error_sample": float(np.mean(mse(self.samples, teacher))),
+            "error_sample": float(np.mean(mse(self.samples, teacher, up_to_sign=self.up_to_sign))),
             "spread": self.spread,
             "effective_sample_size": self.effective_sample_size,
         }
@@ -113,8 +118,9 @@ def posterior(
     X: ArrayLike,
     y: ArrayLike,
     rank: int,
-    delta: float,
+    delta: float | None = None,
     *,
+    channel: Channel | None = None,
     sweeps: int = 400,
     burn_in: int = 100,
     thin: int = 1,
@@ -134,9 +140,11 @@ def posterior(
         Labels, in units in which the teacher's entries have variance 1.
     rank : int
         Rank r of the teacher, at least 1.
-    delta : float
+    delta : float, optional
         Variance of the label noise, positive. Without noise the conditional laws have no width and the chain cannot
         move; with little noise it moves slowly.
+    channel : bsr.channels.Channel, optional
+        How labels come from <X, S>/sqrt(dL), in place of delta: `Linear`, `Sign`, `ReLU` or `Abs`, with noise.
     sweeps : int, default 400
         Number of sweeps. One sweep draws U given V, then V given U.
     burn_in : int, default 100
@@ -144,8 +152,8 @@ def posterior(
     thin : int, default 1
         Keep every `thin`-th sweep after that; at least 10 must be kept.
     init : tuple of ndarray (U, V), optional
-        Where to start, shapes (L, r) and (d, r). Drawn from the prior by default. Only V matters: U is drawn first.
-        The `U` and `V` of a result continue its chain.
+        Where to start, shapes (L, r) and (d, r). Drawn from the prior by default. Only V matters, unless there is a
+        channel: U is drawn first. The `U` and `V` of a result continue its chain.
     min_effective : float, default 30.0
         Effective sample size that counts as converged; at 30 the finite chain adds 3 % to the error of the mean. A
         chain that hardly moves scores about 10.
@@ -164,7 +172,8 @@ def posterior(
     Raises
     ------
     ValueError
-        If shapes do not match, entries are not finite, or a parameter is out of range.
+        If shapes do not match, entries are not finite, a parameter is out of range, a label impossible, or not exactly
+        one of delta and channel is given.
     MemoryError
         If ``posterior.memory(X.shape, rank=rank, ...)`` bytes are not available; `thin` saves some.
 
@@ -181,6 +190,11 @@ def posterior(
     exactly through the Cholesky factor of H^T H + delta I (or of H H^T + delta I if there are fewer labels than entries
     of U), and likewise V given U. Book, chapter 10, :eq:`eq-10-draw`.
 
+    A channel's labels f(h + sqrt(delta) xi) hide the linear ones, h + sqrt(delta) xi. These are drawn too, given the
+    labels and h, before U and again before V: with them, both draws are the linear ones. Linear labels that are hidden
+    hold on to h, so the chain mixes more slowly than for linear labels, the more so the smaller delta: h moves by about
+    sqrt(delta) at a time. For `Abs` it also has to choose a sign for each label, and rarely changes many at once.
+
     The effective sample size compares the variance between the means of ten successive batches with that within. It
     sees slow mixing and drift, not a region that the chain never visited: a second chain from another start, rng=1 say,
     looks for it.
@@ -193,7 +207,14 @@ def posterior(
     X, y = check_samples(X, y)
     n, L, d = X.shape
     rank = check_integer("rank", rank, 1)
-    delta = check_number("delta", delta, "positive")
+    if (delta is None) == (channel is None):
+        raise ValueError(f"delta or channel must be given, and not both, got delta={delta!r} and channel={channel!r}")
+    if channel is not None:
+        delta, channel = resolve(0.0, channel)
+    if channel is not None:
+        channel.augment(y, np.zeros(n))  # refuses what it cannot do
+        delta = channel.delta
+    delta, even = check_number("delta", delta, "positive"), channel is not None and channel.even
     min_effective = check_number("min_effective", min_effective, "non-negative")
     check_callback(callback)
     kept = _kept(sweeps, burn_in, thin)
@@ -201,11 +222,12 @@ def posterior(
     rng = child_generator(rng)
     if init is None:
         V = rng.standard_normal((d, rank))
+        U = None if channel is None else rng.standard_normal((L, rank))
     else:
         if not isinstance(init, tuple | list) or len(init) != 2:
             raise ValueError(f"init must be a pair (U, V), got {init!r}")
         U, V = (as_real("init", factor) for factor in init)
-        if U.shape != (L, rank) or V.shape != (d, rank) or not np.isfinite(V).all():
+        if U.shape != (L, rank) or V.shape != (d, rank) or not (np.isfinite(V).all() and np.isfinite(U).all()):
             raise ValueError(
                 f"init must be finite factors of shapes ({L}, {rank}) and ({d}, {rank}), got {U.shape} and {V.shape}"
             )
@@ -214,16 +236,30 @@ def posterior(
     X_t = X.transpose(0, 2, 1)
     scale = 1.0 / np.sqrt(rank * d * L)
     samples, train_error = np.empty((kept, L, d)), np.empty(kept)
-    stopped = False
+
+    def linear(H, u):
+        return y if channel is None else channel.augment(y, H @ u.ravel(), rng)
+
+    def misfit_of(h):
+        if channel is None:
+            return np.mean((y - h) ** 2)
+        g, slope = channel.score(y, h, 0.0)
+        return delta + delta**2 * np.mean(g**2 + slope)  # E (linear label - h)^2 given the label
+
+    stopped, total = False, np.zeros((L, d))
     with blas_for(n * (max(d, L) * rank) ** 2):
         for t in trange(sweeps, disable=not progress, desc="Gibbs"):
-            U = _draw((X @ (scale * V)).reshape(n, -1), y, delta, rng).reshape(L, rank)
+            H = (X @ (scale * V)).reshape(n, -1)
+            U = _draw(H, linear(H, U), delta, rng).reshape(L, rank)
             H = (X_t @ (scale * U)).reshape(n, -1)
-            V = _draw(H, y, delta, rng).reshape(d, rank)
+            V = _draw(H, linear(H, V), delta, rng).reshape(d, rank)
             k, skipped = divmod(t + 1 - burn_in, thin)
             if k > 0 and not skipped:
                 samples[k - 1] = U @ V.T / np.sqrt(rank)
-                train_error[k - 1] = np.mean((y - H @ V.ravel()) ** 2)
+                if even:
+                    samples[k - 1] *= 1.0 if np.vdot(samples[k - 1], total) >= 0.0 else -1.0
+                    total += samples[k - 1]
+                train_error[k - 1] = misfit_of(H @ V.ravel())
             if callback is not None:
                 state = State(t + 1, U @ V.T / np.sqrt(rank), U.copy(), V.copy())
                 stopped = bool(callback(state)) and k >= _BATCHES
@@ -250,6 +286,7 @@ def posterior(
         V=V,
         converged=not (short or stuck),
         iterations=t + 1,
+        up_to_sign=even,
     )
 
 
@@ -269,7 +306,8 @@ def memory(
     dtype: DTypeLike = np.float32,
     rank: int = 1,
     *,
-    delta: float = 1.0,
+    delta: float | None = 1.0,
+    channel: Channel | None = None,
     sweeps: int = 400,
     burn_in: int = 100,
     thin: int = 1,
@@ -279,7 +317,7 @@ def memory(
 
     X in float64 if it is not, the linear maps of both factors, a Gram matrix, the samples and their deviations.
     """
-    check_number("delta", delta, "positive")
+    check_number("delta", delta if channel is None else channel.delta, "positive")
     n, L, d = shape
     m, copied = max(d, L) * rank, n * L * d if np.dtype(dtype) != np.float64 else 0
     return 8 * (copied + 2 * n * m + min(n, m) ** 2 + 2 * _kept(sweeps, burn_in, thin) * L * d)

@@ -146,8 +146,7 @@ class Task:
         needed = {
             name: value for name, value in model.items() if name in wanted and wanted[name].default is inspect._empty
         }
-        if self.problem.channel is not None:
-            more["channel"] = self.problem.channel
+        more |= {"delta": self.problem.delta} if self.problem.channel is None else {"channel": self.problem.channel}
         return needed | {name: value for name, value in more.items() if name in wanted}
 
     @property
