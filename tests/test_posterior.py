@@ -7,7 +7,8 @@ import pytest
 from scipy import integrate, special
 
 import bsr
-from bsr.estimators import posterior, ridge
+from bsr.channels import Abs, Linear, Logistic, ReLU, Sign
+from bsr.estimators import gamp_rie, posterior, ridge
 from bsr.estimators._posterior import _draw, _precision
 
 STATISTICS = 4  # standard errors
@@ -116,6 +117,137 @@ def test_nishimori_identities():
     assert within(errors)
     assert within(misfit, delta)
     assert np.std(overlaps) > 0.01  # equal on average, not one by one
+
+
+# Channels
+
+
+def labelled(channel, d, L, r, n, seed=0):
+    return bsr.Problem(n / (d * L), L / d, r / min(d, L), channel=channel).sample(d, seed, np.float64)
+
+
+LIKELIHOOD = {  # of what was observed, in units of a normal density
+    Sign: lambda y, h, delta: special.ndtr(y * h / np.sqrt(delta)),
+    ReLU: lambda y, h, delta: np.where(
+        y > 0,
+        np.exp(-((y - h) ** 2) / (2 * delta)) / np.sqrt(2 * np.pi * delta),
+        special.ndtr(-h / np.sqrt(delta)),
+    ),
+    Abs: lambda y, h, delta: np.exp(-((y - h) ** 2) / (2 * delta)) + np.exp(-((y + h) ** 2) / (2 * delta)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channel", [Sign(0.3), ReLU(0.5), Abs(0.5)], ids=repr)
+def test_posterior_of_hidden_labels_by_weighting_the_prior(channel):
+    d, L, r, count, rng = 3, 2, 1, 400_000, np.random.default_rng(5)
+    data = labelled(channel, d, L, r, 6, seed=3)
+    U, V = rng.standard_normal((count, L, r)), rng.standard_normal((count, d, r))
+    S = (np.einsum("clk,cdk->cld", U, V) / np.sqrt(r)).reshape(count, -1)
+    h = S @ data.X.reshape(len(data.X), -1).T / np.sqrt(d * L)
+    weights = np.prod(LIKELIHOOD[type(channel)](data.y, h, channel.delta), axis=1)
+    weights /= weights.sum()
+    result = posterior(data.X, data.y, r, channel=channel, sweeps=6000, min_effective=0)
+    samples = result.samples.reshape(len(result.samples), -1)
+    for moment in (lambda S: S, lambda S: S[:, :1] * S):  # of moduli only the second tells anything
+        if channel.even and moment(-S[:1])[0, 0] < 0:
+            continue
+        mean = weights @ moment(S)
+        variance = weights**2 @ (moment(S) - mean) ** 2
+        spread, effective = _precision(moment(samples)[:, None])
+        assert np.mean((moment(samples).mean(axis=0) - mean) ** 2) < STATISTICS * (variance.mean() + spread / effective)
+
+
+@pytest.mark.parametrize(
+    ("channel", "count"),
+    [(Sign(0.4), 100)] + [pytest.param(c, 600, marks=pytest.mark.slow) for c in (Sign(0.1), ReLU(0.4), Abs(0.4))],
+    ids=repr,
+)
+def test_teacher_and_sample_are_exchangeable_for_hidden_labels(channel, count):
+    rng, r = np.random.default_rng(0), 2
+    rows = []
+    for _ in range(count):
+        data = labelled(channel, 3, 2, r, 5, seed=rng)
+        result = posterior(
+            data.X, data.y, r, channel=channel, sweeps=10, burn_in=0, init=(data.U, data.V), min_effective=0, rng=rng
+        )
+        S, h = result.samples[-1], bsr.predict(data.X, data.S)
+        new, old = bsr.predict(data.X, S), np.mean(data.y * (h**2 if channel.even else h))
+        rows.append([np.mean(S**2), np.mean(S**4), result.train_error[-1]])
+        rows[-1].append(np.mean(data.y * (new**2 if channel.even else new)) - old)
+    size, fourth, misfit, correlation = np.array(rows).T
+    assert within(size, 1.0)
+    assert within(fourth, 3 + 6 / r)
+    assert within(misfit, channel.delta)
+    assert within(correlation)
+
+
+@pytest.mark.parametrize("channel", [Sign(0.4), ReLU(0.4), Abs(0.4)], ids=repr)
+def test_training_error_is_that_of_the_hidden_labels(channel):
+    data, rng = labelled(channel, 4, 4, 1, 20), np.random.default_rng(0)
+    result = posterior(data.X, data.y, 1, channel=channel, sweeps=10, burn_in=0, min_effective=0)
+    h = bsr.predict(data.X, result.samples[-1])
+    draws = [np.mean((channel.augment(data.y, h, rng) - h) ** 2) for _ in range(4000)]
+    assert within(draws, result.train_error[-1])
+
+
+def test_a_linear_channel_is_its_delta():
+    data = instance(4, 4, 1, 20, 0.2)
+    plain = posterior(data.X, data.y, 1, 0.2, sweeps=30, min_effective=0, burn_in=0)
+    channel = posterior(data.X, data.y, 1, channel=Linear(0.2), sweeps=30, min_effective=0, burn_in=0)
+    np.testing.assert_array_equal(plain.samples, channel.samples)
+    assert not channel.up_to_sign
+
+
+def test_samples_of_a_teacher_without_sign_agree_on_one():
+    data = labelled(Abs(0.05), 8, 8, 1, 200)
+    results = [
+        posterior(data.X, data.y, 1, channel=Abs(0.05), init=(sign * data.U, data.V), sweeps=200, min_effective=0)
+        for sign in (1, -1)
+    ]
+    for result, sign in zip(results, (1, -1), strict=True):
+        assert result.up_to_sign
+        assert result.metrics(data.S)["error"] < 0.05
+        assert np.sign(np.sum(result.S * data.S)) == sign
+        assert np.all(np.sum(result.samples * result.S, axis=(1, 2)) > 0)
+
+
+def test_a_chain_that_is_stuck_with_moduli_says_so():
+    data = labelled(Abs(0.05), 10, 10, 2, 150)
+    with pytest.warns(bsr.ConvergenceWarning, match="stuck"):
+        result = posterior(data.X, data.y, 2, channel=Abs(0.05), sweeps=100, burn_in=50, min_effective=0)
+    assert not result.converged
+    assert result.train_error.mean() > 2 * 0.05
+    warm = posterior(
+        data.X, data.y, 2, channel=Abs(0.05), sweeps=100, burn_in=50, min_effective=0, init=(data.U, data.V)
+    )
+    assert warm.converged
+    assert result.metrics(data.S)["error"] > 5 * warm.metrics(data.S)["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("channel", "alpha", "d", "seeds"),
+    [(Sign(0.1), 1.0, 12, 20), (Sign(1.0), 2.0, 20, 8), (ReLU(0.1), 0.6, 12, 20), (ReLU(0.5), 1.0, 20, 8)],
+    ids=repr,
+)
+def test_error_with_hidden_labels_is_that_of_theory_and_of_message_passing(channel, alpha, d, seeds):
+    errors, others, spreads = [], [], []
+    for seed in range(seeds):
+        data = bsr.Problem(alpha, 1.0, 0.2, channel=channel).sample(d, seed)
+        rank = data.U.shape[1]
+        result = posterior(data.X, data.y, rank, channel=channel, sweeps=400, min_effective=0, rng=seed)
+        errors.append(bsr.mse(result.S, data.S) / (1 + 1 / result.effective_sample_size))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bsr.ConvergenceWarning)
+            others.append(bsr.mse(gamp_rie(data.X, data.y, rank, channel=channel).S, data.S))
+        spreads.append(result.spread)
+    p = data.problem
+    theory = bsr.theory.bayes.mmse(p.alpha, p.beta, p.rho, channel=channel)
+    assert within(errors, theory)
+    worse = np.subtract(others, errors)
+    assert abs(np.mean(worse)) < 3 * np.std(worse, ddof=1) / seeds**0.5 + theory / d
+    assert np.mean(spreads) == pytest.approx(theory, rel=2 / d)
 
 
 # Limits
@@ -343,11 +475,29 @@ def call(**changes):
         ("init", (np.zeros((3, 2)), np.full((4, 2), np.nan))),
         ("y", np.zeros(7)),
         ("X", np.full((8, 3, 4), np.inf)),
+        ("delta", None),
+        ("channel", Sign(0.1)),
     ],
 )
 def test_refuses_nonsense(name, value):
     with pytest.raises(ValueError, match="sweeps" if name in ("burn_in", "thin") and value not in (-1, 0) else name):
         call(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        (Sign(), r"delta must be positive to sample, got Sign\(delta=0.0\)"),
+        (Linear(), "delta must be positive"),
+        (Logistic(), "channel must be Linear, Sign, ReLU or Abs to be augmented"),
+        (Sign(0.1), r"y must be -1 or 1 for Sign\(delta=0.1\)"),
+        ("sign", "channel must be None or one of bsr.channels"),
+    ],
+    ids=repr,
+)
+def test_refuses_channels_that_it_cannot_sample(channel, message):
+    with pytest.raises(ValueError, match=message):
+        call(delta=None, channel=channel, y=np.full(8, 1.0 + (channel == Sign(0.1))))
 
 
 def test_refuses_dependent_samples_with_no_noise_to_speak_of():

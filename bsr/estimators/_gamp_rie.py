@@ -247,6 +247,7 @@ def gamp_rie(
         return S, divergence
 
     S, z, divergence, V, first = np.zeros((L, d)), np.zeros(n), 0.0, most, STEPS
+    recovers = True
     if isinstance(start, np.ndarray):
         S = start / unit
         V = max(most - np.mean(S**2), SMALLEST * most)
@@ -258,13 +259,13 @@ def gamp_rie(
         R, noise, z, recovers = spectral(channel, X, y, scale, most, child_generator(rng))
         S, divergence = denoise(R, noise, most)
         V = np.clip(noise * divergence, SMALLEST * most, most)
-        if not recovers:
-            warn_convergence(f"the spectral start finds nothing: {n} labels are below weak recovery for {channel}")
     history, scanned, converged, stopped, excess, vanished = [], False, False, False, False, False
     for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
         if channel is not None:
             h = forward(X, scale * S) if S.any() else 0.0
             omega, steps = h - (divergence / alpha) * z, STEPS if t > 0 else first
+            if vanished := channel.even and not omega.any():
+                break
             new_z, V, contradiction = innovations(channel, y, omega, V, most, steps)
             G = adjoint(X, new_z)
         elif t > 0 or S.any():
@@ -299,13 +300,13 @@ def gamp_rie(
         stopped = callback is not None and bool(callback(State(t + 1, unit * S)))
         if converged or stopped or vanished:
             break
+    said = [] if recovers else [f"the spectral start found nothing: {n} labels are below weak recovery for {channel}"]
     if vanished:
-        warn_convergence(
-            f"the estimate vanished after {t + 1} iterations: {n} labels are too few to find it for {channel}, "
-            "or a few more would do, or another start (rng=1 say)"
-        )
+        said.append(f"the estimate vanished after {t + 1} iterations: {n} labels are too few, or the start was unlucky")
     elif (not converged and not stopped) or excess:
-        warn_convergence(_advice(X, size, t + 1, history[-1][-1], tol, damping, excess, converged))
+        said.append(_advice(X, size, t + 1, history[-1][-1], tol, damping, excess, converged))
+    if said:
+        warn_convergence("; ".join(said))
     q, noise, variance, change = np.array(history).reshape(-1, 4).T
     trusted = variance * denoising_mmse(noise / variance, L / d, rho)
     left_out, expected = (alpha * noise[-1], trusted[-1]) if history else (0.0, 0.0)

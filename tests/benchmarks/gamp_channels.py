@@ -1,4 +1,4 @@
-"""Random problems of every channel: does GAMP-RIE explode, or give, without a word, an estimate that is worse than none?
+"""Random problems of every channel: does GAMP-RIE explode, or give, without a word, one that is worse than none?
 
 python tests/benchmarks/gamp_channels.py [problems a channel, 200 by default]
 
