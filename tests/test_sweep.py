@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numba
@@ -142,6 +143,25 @@ def test_channels_are_part_of_a_problem(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             sweep.Config.parse(text.replace("CHANNEL", bad))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("gamp_rie", {"start": "random"}), ("posterior", {"sweeps": 40, "burn_in": 10, "min_effective": 0.0})],
+)
+def test_estimators_that_take_channels_get_them(name, options):
+    channel = bsr.channels.Abs(0.5)
+    task = _tasks.Task(bsr.Problem(3.0, 1.0, 0.3, channel=channel), 8, sweep.Estimator(name, options), 0)
+    outcome = _tasks.execute(task)
+    assert outcome["status"] == "done"
+    data_rng, rng = task.generators()
+    data = task.problem.sample(8, data_rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bsr.ConvergenceWarning)
+        result = getattr(bsr.estimators, name)(data.X, data.y, 2, channel=channel, rng=rng, **options)
+    assert outcome["metrics"]["error"] == pytest.approx(bsr.mse(result.S, data.S, up_to_sign=True), rel=0.02)  # threads
+    assert outcome["metrics"]["error_stopped"] <= 1.5
+    assert task.memory > 0
 
 
 def test_data_and_estimators_have_random_numbers_of_their_own(config):

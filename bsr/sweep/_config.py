@@ -272,7 +272,7 @@ def _check_options(what, name, functions, options):
         default = signature[key].default
         if isinstance(default, bool):
             right, kind = isinstance(value, bool), "true or false"
-        elif default is None or isinstance(default, str):
+        elif isinstance(default, str) or (default is None and key != "delta"):
             right, kind = isinstance(value, str), "a string"
         elif isinstance(default, int) or key == "rank":
             right, kind = _is_number(value) and isinstance(value, int), "an integer"
