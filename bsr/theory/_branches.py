@@ -23,7 +23,7 @@ _SPACING = 0.1  # of the grid in log(noise): the law of the noisy teacher varies
 _WIDE = 0.3  # and far from the teacher's own singular values it follows powers of the noise
 _FARTHEST = math.log(1e10)  # log(noise) beyond which overlaps count as 0 where nothing is learnt at first
 _NEAREST = math.log(1e-10)  # below which errors count as 0 where recovery is exact
-_SECANTS, _ROUNDING = 4, 1e-14  # steps in log(noise), and what is lost in it
+_NEWTONS, _SECANTS, _ROUNDING = 6, 4, 1e-14  # steps in log(noise) by a spline and by the curve; what is lost in it
 _FLAT = 1e-9  # a pair of turns with less between them is rounding
 
 
@@ -155,9 +155,10 @@ def solve(piece, alpha, b, rho, channel):
     if inside.any():
         place = np.clip(np.searchsorted(values, sign * target[inside]), 1, len(values) - 1)
         bracket = piece.x[place], piece.x[place - 1]
-        spline = CubicSpline(piece.x[::-1], piece.log_alpha[::-1])
-        found = find_root(lambda x, target: spline(x) - target, bracket, args=(target[inside],))
-        x = np.where(found.success, found.x, bracket[0])
+        spline, x = CubicSpline(piece.x[::-1], piece.log_alpha[::-1]), 0.5 * sum(bracket)
+        for _ in range(_NEWTONS):  # in vain next to a turn, where the bracket serves
+            slope = spline(x, 1)
+            x = np.clip(x - (spline(x) - target[inside]) / np.where(slope == 0.0, 1.0, slope), *bracket)
         out[:, inside] = _polish(x, spline(x, 1), bracket, target[inside], b, rho, channel)
     return out
 
@@ -172,7 +173,7 @@ def _polish(x, slope, bracket, target, b, rho, channel):
     out, left = np.empty((2, x.size)), np.arange(x.size)
     f, state = excess(x, target)
     for _ in range(_SECANTS):
-        new = np.clip(x - f / slope, *bracket)
+        new = np.clip(x - f / np.where(slope == 0.0, 1.0, slope), *bracket)
         move = new - x
         f_new, state_new = excess(new, target)
         flat = (move == 0.0) | (f_new == f)
@@ -299,11 +300,12 @@ def transition(b, rho, channel, parts):
         return phi[1:].max(initial=-math.inf) - phi[0]
 
     knots = sorted(alpha for alpha in (weak(channel), *(piece.ends[1] for piece in parts[:-1])) if alpha <= end)
-    for low, high in list(pairwise(knots))[::-1]:  # branches come and go at these alone
-        margin = 1e-9 * (high - low)
-        low, high = low + margin, high - margin
-        if -math.inf < gain(low) < 0.0 < gain(high):
-            return brentq(gain, low, high, xtol=1e-13)
+    ends = [(low + 1e-6 * (high - low), high - 1e-6 * (high - low)) for low, high in pairwise(knots)]
+    points = [point for pair in ends for point in pair]  # on both sides of each knot, where branches come and go
+    gains = [gain(point) for point in points]
+    for i in range(len(points) - 1, 0, -1):
+        if -math.inf < gains[i - 1] < 0.0 < gains[i]:
+            return brentq(gain, points[i - 1], points[i], xtol=1e-13)
     return math.nan
 
 
