@@ -210,6 +210,10 @@ def test_samples_of_a_teacher_without_sign_agree_on_one():
         assert result.metrics(data.S)["error"] < 0.05
         assert np.sign(np.sum(result.S * data.S)) == sign
         assert np.all(np.sum(result.samples * result.S, axis=(1, 2)) > 0)
+    data = labelled(Abs(1.0), 3, 3, 1, 4)  # with few labels the sign changes often
+    samples = posterior(data.X, data.y, 1, channel=Abs(1.0), min_effective=0).samples
+    before = np.cumsum(samples, axis=0)[:-1]
+    assert np.all(np.sum(samples[1:] * before, axis=(1, 2)) >= 0)
 
 
 def test_a_chain_that_is_stuck_with_moduli_says_so():
