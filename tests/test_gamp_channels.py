@@ -241,7 +241,8 @@ def test_spectral_start_is_what_theory_says_of_it():
     alpha, overlaps, known, parts = 1.5, [], [], []
     for seed in range(6):
         data = sample(Abs(), alpha, d=28, rho=0.25, seed=seed)
-        R, noise, z, recovers = spectral(Abs(), data.X, data.y, 1 / 28, 1.0, np.random.default_rng(0))
+        y = data.y / np.sqrt(np.mean(data.S**2))  # of a teacher of the typical size
+        R, noise, z, recovers = spectral(Abs(), data.X, y, 1 / 28, 1.0, np.random.default_rng(0))
         assert recovers
         overlaps.append(np.sum(R * data.S) ** 2 / np.sum(R**2) / np.sum(data.S**2))
         known.append(1 / (1 + noise))
