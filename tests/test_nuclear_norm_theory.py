@@ -63,6 +63,40 @@ def test_threshold_of_low_ranks_in_samples_per_parameter():
         assert alpha * b / ((1 + b) * 1e-6) == pytest.approx(2 * (1 + np.sqrt(b) / (1 + b)), rel=0.02)
 
 
+def tangent_cone(L, d, r, width, rng):
+    """Statistical dimension of {H : rank of its block orthogonal to the teacher <= width - r, norm not growing}, drawn."""
+    singular = np.linalg.svd(rng.standard_normal((L - r, d - r)), compute_uv=False)[: width - r]
+    squares = minimize_scalar(
+        lambda level: r * level**2 + np.sum(np.maximum(singular - level, 0.0) ** 2),
+        bounds=(0.0, 2.0 * np.sqrt(max(L, d))),
+        method="bounded",
+    )
+    return (r * (L + d - r) + squares.fun) / (L * d)
+
+
+@pytest.mark.parametrize(("L", "d", "r", "width"), [(300, 300, 60, 105), (300, 300, 60, 120), (400, 200, 40, 72)])
+def test_restricted_threshold_against_drawn_cones(L, d, r, width):
+    drawn = [tangent_cone(L, d, r, width, np.random.default_rng(seed)) for seed in range(16)]
+    threshold = nuclear_norm.recovery_threshold(L / d, r / d, width=width / d)
+    assert threshold < limits.strong_recovery(L / d, width / d)  # the cone decides, not the count
+    error = np.std(drawn, ddof=1) / np.sqrt(len(drawn))
+    assert error < 5e-4
+    assert abs(threshold - np.mean(drawn)) < 3 * error
+
+
+def test_restricted_threshold_runs_from_the_count_to_the_nuclear_norm():
+    for beta in (1.0, 2.0, 0.1):
+        width = np.array([0.2, 0.21, 0.25, 0.3, 0.4, 0.6, 1.0, 3.0])
+        threshold = nuclear_norm.recovery_threshold(beta, 0.2, width=width)
+        assert threshold[0] == limits.strong_recovery(beta, 0.2)
+        assert np.all(np.diff(threshold[:5]) > 0)
+        assert threshold[-2:].tolist() == [nuclear_norm.recovery_threshold(beta, 0.2)] * 2
+        count = limits.strong_recovery(beta, width)
+        assert threshold[1] == count[1]  # near the teacher's rank the cone is the weaker bound
+        assert np.all(threshold <= count)
+    assert nuclear_norm.recovery_threshold(1.0, 1.5, width=2.0) == 1.0
+
+
 def soft_error(theta, beta, rho, noise):
     """Error and divergence of soft thresholding by a quadrature over the law, which the theory does without."""
     return denoising.spectral_error(lambda x: np.maximum(x - theta, 0.0), beta, rho, noise, kinks=(theta,))
@@ -210,6 +244,7 @@ def test_arguments_broadcast_and_order_does_not_matter():
         (lambda: nuclear_norm.mse(0.1, lam=-1.0), "lam must be zero or positive"),
         (lambda: nuclear_norm.optimal_lam(0.1, delta=-1.0), "delta must be zero or positive"),
         (lambda: nuclear_norm.recovery_threshold(0.0), "beta must be positive"),
+        (lambda: nuclear_norm.recovery_threshold(1.0, 0.3, width=[0.4, 0.2]), "width must be at least rho = 0.3, got 0.2"),
     ],
 )
 def test_bad_input_is_named(call, message):

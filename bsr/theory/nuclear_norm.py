@@ -219,12 +219,17 @@ def _incomplete(x, k, gamma):
     return quad(integrand, 0.0, end, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
 
 
+def _block_ratio(b, rho):
+    """Aspect ratio of the block of the matrix that is orthogonal to the teacher, at most 1."""
+    c = 1.0 / b
+    return c * (1.0 - rho) / (1.0 - rho * c)
+
+
 @partial(np.vectorize, otypes=[float])
 def _recovery_threshold(b, rho):
     if rho >= 1.0:
         return 1.0
-    c = 1.0 / b
-    gamma = c * (1.0 - rho) / (1.0 - rho * c)
+    gamma = _block_ratio(b, rho)
 
     def stationarity(level):
         gain = _incomplete(level**2, 0.5, gamma) - level * _incomplete(level**2, 0.0, gamma)
@@ -234,33 +239,65 @@ def _recovery_threshold(b, rho):
     while stationarity(low) < 0.0:
         low *= 0.5
     level = brentq(stationarity, low, 2.0 * low, xtol=1e-15, rtol=1e-14)
-    first, half, zero = (_incomplete(level**2, k, gamma) for k in (1.0, 0.5, 0.0))
+    return _dimension(b, rho, level, level**2)
+
+
+def _dimension(b, rho, level, cut):
+    """Statistical dimension per entry, of a cone that allows the squared singular values above cut, at one level."""
+    gamma = _block_ratio(b, rho)
+    first, half, zero = (_incomplete(cut, k, gamma) for k in (1.0, 0.5, 0.0))
     excess = rho * level**2 + (1.0 - rho) * (first - 2.0 * level * half + level**2 * zero)
-    return rho + c * rho - c * rho**2 + (1.0 - rho * c) * excess
+    return strong_recovery(b, rho) + (1.0 - rho / b) * excess
 
 
-def recovery_threshold(beta: ArrayLike = 1.0, rho: ArrayLike = 1.0) -> Numbers:
+@partial(np.vectorize, otypes=[float])
+def _restricted_threshold(b, rho, width):
+    threshold = _recovery_threshold(b, rho)
+    if rho >= 1.0 or width >= 1.0:
+        return threshold
+    gamma = _block_ratio(b, rho)
+    root, free = math.sqrt(gamma), (width - rho) / (1.0 - rho)
+    cut = brentq(lambda x: _incomplete(x, 0.0, gamma) - free, (1.0 - root) ** 2, (1.0 + root) ** 2, xtol=1e-15)
+    level = (1.0 - rho) * _incomplete(cut, 0.5, gamma) / width
+    if level**2 < cut:  # else the singular values that the student leaves out would not count anyway
+        threshold = _dimension(b, rho, level, cut)
+    return min(threshold, strong_recovery(b, width))
+
+
+def recovery_threshold(beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, *, width: ArrayLike | None = None) -> Numbers:
     """Sample complexity alpha above which the minimal nuclear norm recovers the teacher from noiseless labels.
 
     Parameters
     ----------
     beta, rho : array_like, default 1.0
         Aspect ratio L/d and rank per dimension r/min(d, L), positive.
+    width : array_like, optional
+        Largest rank of the estimate per dimension, at least `rho`: the norm is minimised over matrices of this rank
+        only, as weight decay does on the factors of a student. Default: all matrices.
 
     Returns
     -------
     float or ndarray, broadcast shape
-        At least `limits.strong_recovery`; 1 for rho >= 1.
+        At least `limits.strong_recovery`; 1 for rho >= 1. With `width`, a number above which the teacher is a strict
+        local minimum: the smaller of the statistical dimension of its tangent cone and of the student's number of
+        parameters, ``limits.strong_recovery(beta, width)``.
 
     Raises
     ------
     ValueError
-        If an argument is not positive and finite.
+        If an argument is not positive and finite, or width is below rho.
 
     References
     ----------
     arXiv:1302.2331 (observation), arXiv:1303.6672 (theorem for the statistical dimension), arXiv:2410.18858; book,
-    chapter 11, :eq:`eq-11-threshold`.
+    chapter 11, :eq:`eq-11-threshold`. With `width`: book, chapter 14, :eq:`eq-14-cone`, after arXiv:2601.10483.
     """
-    beta, rho = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"))
-    return _recovery_threshold(aspect_ratio(beta), rho)[()]
+    if width is None:
+        beta, rho = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"))
+        return _recovery_threshold(aspect_ratio(beta), rho)[()]
+    beta, rho, width = check_broadcast(
+        beta=(beta, "positive"), rho=(rho, "positive"), width=(width, "positive")
+    )
+    if np.any(short := width < rho):
+        raise ValueError(f"width must be at least rho = {rho[short][0]}, got {width[short][0]}")
+    return _restricted_threshold(aspect_ratio(beta), rho, width)[()]
