@@ -16,7 +16,12 @@ sweep = pytest.importorskip("bsr.sweep")
 ROOT = Path(__file__).parents[1]
 STORED = Path(__file__).parent / "data" / "replay.json"
 TABLES = sorted(path.stem for path in (ROOT / "experiments" / "results").glob("*.csv"))
-LESS = {"gamp_rie": {"iterations": 20}, "gradient_descent": {"steps": 40, "replicas": 2}, "posterior": {"sweeps": 60, "burn_in": 20, "thin": 1}}
+LESS = {
+    "gamp_rie": {"iterations": 20},
+    "gradient_descent": {"steps": 40, "replicas": 2},
+    "posterior": {"sweeps": 60, "burn_in": 20, "thin": 1},
+    "randomised_map": {"steps": 40, "replicas": 2},
+}
 
 
 def tasks(name):
