@@ -64,7 +64,7 @@ def test_threshold_of_low_ranks_in_samples_per_parameter():
 
 
 def tangent_cone(L, d, r, width, rng):
-    """Statistical dimension of {H : rank of its block orthogonal to the teacher <= width - r, norm not growing}, drawn."""
+    """Statistical dimension, drawn: the norm does not grow, the block beside the teacher has rank at most width - r."""
     singular = np.linalg.svd(rng.standard_normal((L - r, d - r)), compute_uv=False)[: width - r]
     squares = minimize_scalar(
         lambda level: r * level**2 + np.sum(np.maximum(singular - level, 0.0) ** 2),
@@ -244,7 +244,10 @@ def test_arguments_broadcast_and_order_does_not_matter():
         (lambda: nuclear_norm.mse(0.1, lam=-1.0), "lam must be zero or positive"),
         (lambda: nuclear_norm.optimal_lam(0.1, delta=-1.0), "delta must be zero or positive"),
         (lambda: nuclear_norm.recovery_threshold(0.0), "beta must be positive"),
-        (lambda: nuclear_norm.recovery_threshold(1.0, 0.3, width=[0.4, 0.2]), "width must be at least rho = 0.3, got 0.2"),
+        (
+            lambda: nuclear_norm.recovery_threshold(1.0, 0.3, width=[0.4, 0.2]),
+            "width must be at least rho = 0.3, got 0.2",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

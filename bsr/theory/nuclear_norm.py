@@ -295,9 +295,7 @@ def recovery_threshold(beta: ArrayLike = 1.0, rho: ArrayLike = 1.0, *, width: Ar
     if width is None:
         beta, rho = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"))
         return _recovery_threshold(aspect_ratio(beta), rho)[()]
-    beta, rho, width = check_broadcast(
-        beta=(beta, "positive"), rho=(rho, "positive"), width=(width, "positive")
-    )
+    beta, rho, width = check_broadcast(beta=(beta, "positive"), rho=(rho, "positive"), width=(width, "positive"))
     if np.any(short := width < rho):
         raise ValueError(f"width must be at least rho = {rho[short][0]}, got {width[short][0]}")
     return _restricted_threshold(aspect_ratio(beta), rho, width)[()]
