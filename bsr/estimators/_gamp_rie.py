@@ -208,7 +208,7 @@ def gamp_rie(
     labels that contradict the estimate have larger scores, and 1 / mean(g^2) takes these for *less* noise.
 
     A start that is independent of the data has no Onsager term, but the channel takes it for the overlap
-    ||S||^2/(dL), while that of a random direction is ||S||/sqrt(dL) |xi| / sqrt(dL) with xi normal. They agree for
+    ||S||^2/(dL), while that of a random direction is ||S||/sqrt(dL) abs(xi) / sqrt(dL) with xi normal. They agree for
     ||S||^2 = 1: this is the random start. In the spectral start, the leading eigenvector of sum_mu T(y_mu) vec(X_mu)
     vec(X_mu)^T with T = 1 - 1/E[h^2|y], the RIE takes part, with the overlap that theory predicts for the eigenvector,
     and the Onsager term is the one of linearised message passing, of which it is the fixed point. It costs some sixty
