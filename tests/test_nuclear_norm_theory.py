@@ -84,6 +84,33 @@ def test_restricted_threshold_against_drawn_cones(L, d, r, width):
     assert abs(threshold - np.mean(drawn)) < 3 * error
 
 
+@pytest.mark.parametrize(("b", "rho", "width"), [(1.0, 0.2, 0.36), (2.0, 0.2, 0.4), (3.0, 0.1, 0.25)])
+def test_restricted_threshold_is_the_least_over_all_levels(b, rho, width):
+    """The cone by tanh-sinh quadrature of the Marchenko-Pastur law, minimised over the level by a search."""
+    with mpmath.workdps(20):
+        gamma = mpmath.mpf((1 - rho) / (b - rho))
+        low, high = (1 - mpmath.sqrt(gamma)) ** 2, (1 + mpmath.sqrt(gamma)) ** 2
+
+        def mean_above(cut, f):
+            def density(t):
+                return mpmath.sqrt((high - t) * (t - low)) / (2 * mpmath.pi * gamma * t)
+
+            return mpmath.quad(lambda t: f(t) * density(t), [cut, high])
+
+        free = (width - rho) / (1 - rho)
+        cut = mpmath.findroot(lambda x: mean_above(x, lambda t: 1) - free, (low + 0.1, high - 0.1), solver="anderson")
+
+        def dimension(level):
+            largest = mean_above(cut, lambda t: (mpmath.sqrt(t) - level) ** 2)
+            return float((1 - rho / b) * (rho * level**2 + (1 - rho) * largest))
+
+        least = minimize_scalar(dimension, bounds=(0.0, float(mpmath.sqrt(cut))), method="bounded").fun
+    expected = rho * (1 + b - rho) / b + least
+    threshold = nuclear_norm.recovery_threshold(b, rho, width=width)
+    assert threshold < limits.strong_recovery(b, width)
+    assert threshold == pytest.approx(expected, abs=1e-9)
+
+
 def test_restricted_threshold_runs_from_the_count_to_the_nuclear_norm():
     for beta in (1.0, 2.0, 0.1):
         width = np.array([0.2, 0.21, 0.25, 0.3, 0.4, 0.6, 1.0, 3.0])
