@@ -71,6 +71,18 @@ def test_scores_keep_their_digits_in_the_tails(name, u):
     assert slope == pytest.approx(float(expected[1]), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("channel", [Logistic(0.05), Logistic(), Poisson(1.0, 1.0)], ids=repr)
+@pytest.mark.parametrize("V", [0.9, 0.01])
+def test_scores_of_many_labels_are_those_of_each(channel, V):
+    """Of labels that share a value and a variance, scores are a series in omega."""
+    rng = np.random.default_rng(1)
+    omega = np.sqrt(1.0 - V) * rng.standard_normal(3000)
+    y = channel.sample(omega + np.sqrt(V) * rng.standard_normal(3000), rng)
+    few = [channel.score(*part, V) for part in zip(np.split(y, 30), np.split(omega, 30), strict=True)]
+    for many, each in zip(channel.score(y, omega, V), map(np.concatenate, zip(*few, strict=True)), strict=True):
+        assert many == pytest.approx(each, abs=1e-10 * abs(each).max())
+
+
 @pytest.mark.parametrize("name", CHANNELS)
 def test_scores_have_mean_zero_and_minus_their_slope_for_a_variance(name):
     channel, omega, V = CHANNELS[name], 0.6, 0.3

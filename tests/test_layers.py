@@ -11,7 +11,7 @@ ROOT = Path(bsr.__file__).parent
 # From the ground up. A module may import from its own layer and from those before.
 LAYERS = (
     ("_version", "_typing", "_checks", "_compile", "_memory", "_threads"),
-    ("_roots", "_passes", "_uniformisation", "_law", "_denoisers", "_soft_threshold", "_tables"),
+    ("_roots", "_passes", "_uniformisation", "_law", "_denoisers", "_soft_threshold"),
     ("sensing", "spectrum", "denoising", "channels"),
     ("model",),
     ("theory", "estimators", "plotting"),
