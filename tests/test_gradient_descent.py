@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import bsr
+from bsr.channels import Abs, Linear, Logistic, Poisson, ReLU, Sign
 from bsr.estimators import TeacherError, _gradient_descent, gradient_descent, interpolate
 from bsr.estimators._interpolate import _land, _minimal_norm_step
 
@@ -597,3 +599,179 @@ def test_a_start_from_least_squares_keeps_its_largest_singular_values(data):
     np.testing.assert_allclose(start.S[0], left[:, :2] * sigma[:2] @ right[:2], rtol=1e-9, atol=1e-12)
     with pytest.raises(ValueError, match="'nuclear_norm' or 'ridge'"):
         gradient_descent(data.X, data.y, 2, init="lasso")
+
+
+# Labels of other kinds
+
+LOSSES = {
+    "ReLU": (ReLU(0.3), lambda h, y: np.sum((np.maximum(h, 0.0) - y) ** 2) / 4),
+    "Abs": (Abs(), lambda h, y: np.sum((np.abs(h) - y) ** 2) / 4),
+    "Logistic": (Logistic(0.7), lambda h, y: np.sum(np.log(1.0 + np.exp(-y * h / 0.7)))),
+}
+
+
+def labelled(data, channel):
+    return channel.sample(bsr.predict(data.X, data.S), 5)
+
+
+def channel_loss(name, X, y, U, V):
+    S = U @ V.T / np.sqrt(U.shape[1])
+    return LOSSES[name][1](np.einsum("nld,ld->n", X, S) / np.sqrt(S.size), y)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_step_goes_down_the_gradient_of_the_channels_loss(data, factors, name):
+    channel, (U, V) = LOSSES[name][0], (factor[0] for factor in factors)
+    y, lr, h = labelled(data, channel), 1e-3, 1e-6
+    result = gradient_descent(data.X, y, 2, channel=channel, init=(U, V), steps=1, lr=lr, **IN_DOUBLE)
+    start = channel_loss(name, data.X, y, U, V)
+    factor = 1.0 if name == "Logistic" else 0.25
+    assert result.history.train_error[0, 0] == pytest.approx(start / len(y) / factor, rel=1e-12)
+    for which, new in enumerate((result.U[0], result.V[0])):
+        old = (U, V)[which]
+        new = new if np.sum(new * old) > 0.0 else -new
+        gradient = np.empty_like(old)
+        for entry in np.ndindex(old.shape):
+            values = []
+            for sign in (1, -1):
+                moved = [U.copy(), V.copy()]
+                moved[which][entry] += sign * h
+                values.append(channel_loss(name, data.X, y, *moved))
+            gradient[entry] = (values[0] - values[1]) / (2 * h)
+        np.testing.assert_allclose((old - new) / lr, gradient, rtol=1e-6, atol=1e-7)
+
+
+def test_linear_labels_with_noise_are_linear_labels(data, factors):
+    plain, named = (
+        gradient_descent(data.X, data.y, 2, init=factors, steps=30, channel=channel, **IN_DOUBLE)
+        for channel in (None, Linear(0.4))
+    )
+    np.testing.assert_array_equal(named.S, plain.S)
+    assert named.channel is plain.channel is None
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_replicas_of_any_channel_keep_to_themselves_and_to_their_labels(data, factors, name):
+    channel, (U, V) = LOSSES[name][0], factors
+    labels = np.array([channel.sample(bsr.predict(data.X, data.S), seed) for seed in range(3)])
+    options = dict(channel=channel, steps=50, lr=0.05, **IN_DOUBLE)
+    for y in (labels, labels[0]):
+        together = gradient_descent(data.X, y, 2, init=(U, V), **options)
+        for k in range(3):
+            own = y[k] if y.ndim == 2 else y
+            alone = gradient_descent(data.X, own, 2, init=(U[k], V[k]), **options)
+            sign = np.sign(np.sum(alone.S[0] * together.S[k])) if channel.even else 1.0
+            np.testing.assert_allclose(together.S[k], sign * alone.S[0], rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(together.train_error[k], alone.train_error[0], rtol=1e-9)
+    single = gradient_descent(data.X.astype(np.float32), labels, 2, init=(U, V), **options | {"switch": 0.0})
+    several = gradient_descent(data.X, labels, 2, init=(U, V), **options)
+    np.testing.assert_allclose(single.S, several.S, atol=1e-4)
+
+
+def test_moduli_are_learned_up_to_a_sign_that_all_replicas_share(data):
+    """From both sides of the teacher to it, and to a mean that is it too."""
+    sides = np.array([1.0, -1.0, -1.0])[:, None, None]
+    y, watch = np.abs(data.y), TeacherError(data.S, up_to_sign=True)
+    noise = 0.05 * np.random.default_rng(3).standard_normal(data.S.shape)
+    start = sides * (data.S + noise)
+    result = gradient_descent(data.X, y, 2, channel=Abs(), init=start, lr=0.2, tol=1e-12, callback=watch)
+    assert result.up_to_sign
+    assert result.converged
+    np.testing.assert_allclose(bsr.predict(data.X, result.S), np.broadcast_to(data.y, (3, 19)), atol=1e-5)
+    np.testing.assert_allclose(result.S, result.U @ result.V.transpose(0, 2, 1) / np.sqrt(2), atol=1e-12)
+    found = bsr.mse(result.S, data.S)
+    assert found.max() < 0.05
+    assert watch.mean_error[-1] < 0.05
+    assert result.history.overlap[-1] == pytest.approx(np.mean(data.S**2), rel=0.1)
+    told, negative = result.metrics(data.S), result.metrics(-data.S)
+    assert told == negative
+    assert told["error"] == pytest.approx(found.mean())
+    assert told["error_averaged"] < 0.05
+    assert told["overlap_teacher"] > 0.0
+    mirrored = gradient_descent(data.X, y, 2, channel=Abs(), init=-start, lr=0.2, tol=1e-12)
+    np.testing.assert_allclose(mirrored.S, -result.S, atol=1e-6)
+
+
+def test_classes_that_can_be_separated_are_descended_without_end(data):
+    y = np.sign(data.y)
+    options = dict(channel=Logistic(), lr=0.2, init_scale=0.1, record=1)
+    low = gradient_descent(data.X, y, 4, tol=1e-2, **options)
+    lower = gradient_descent(data.X, y, 4, tol=1e-3, **options)
+    assert low.converged
+    assert lower.converged
+    assert 1 < lower.iterations / low.iterations < 100
+    assert np.linalg.norm(lower.S) > 1.2 * np.linalg.norm(low.S)
+    h = bsr.predict(data.X, lower.S[0])
+    assert np.all(np.sign(h) == y)
+    assert lower.train_error[0] == pytest.approx(np.mean(np.log1p(np.exp(-y * h))), rel=1e-5)
+    with pytest.warns(bsr.ConvergenceWarning, match=r"above tol=1e-12"):
+        unfinished = gradient_descent(data.X, y, 4, steps=200, **options)
+    assert not unfinished.converged
+    assert not unfinished.diverged.any()
+
+
+def test_classes_that_cannot_be_separated_end_at_a_positive_loss():
+    rng = np.random.default_rng(8)
+    X, y = rng.standard_normal((60, 3, 4)), np.where(rng.random(60) < 0.5, -1.0, 1.0)
+    result = gradient_descent(X, y, 3, channel=Logistic(), steps=5000, lr=0.05, init_scale=0.3, tol=0.0)
+    A = X.reshape(60, 12) / np.sqrt(12)
+    best = minimize(lambda s: np.mean(np.log1p(np.exp(-y * (A @ s)))), np.zeros(12), tol=1e-9)
+    np.testing.assert_allclose(result.S[0].ravel(), best.x, atol=1e-3)
+    assert not result.converged
+
+
+def test_rectified_labels_find_the_teacher():
+    data = bsr.Problem(3.0, 1.0, 0.25, channel=ReLU()).sample(8, rng=0)
+    result = gradient_descent(data.X, data.y, 2, channel=ReLU(), lr=0.05, init_scale=0.3, replicas=4, tol=1e-12)
+    assert bsr.mse(result.S, data.S).min() < 1e-9
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("c", [1e-3, 1e4])
+def test_units_of_channels(data, factors, name, c):
+    """Tokens X / c; then labels c y, or a scale c times as large."""
+    channel, (U, V) = LOSSES[name][0], factors
+    y = labelled(data, channel)
+    options = dict(steps=60, weight_decay=0.02, **IN_DOUBLE)
+    expected = gradient_descent(data.X, y, 2, channel=channel, init=factors, lr=0.05, **options).S
+    start = np.sqrt(c) * U, np.sqrt(c) * V
+    other = options | {"init": start, "weight_decay": 0.02 / c, "lr": 0.05 * c}
+    tokens = gradient_descent(data.X / c, y, 2, channel=channel, **other).S
+    np.testing.assert_allclose(tokens / c, expected, rtol=1e-9, atol=1e-11)
+    if name == "Logistic":
+        scaled = gradient_descent(data.X, y, 2, channel=Logistic(0.7 * c), **other).S
+    else:
+        scaled = gradient_descent(
+            data.X, c * y, 2, channel=channel, init=start, lr=0.05 / c, **options | {"weight_decay": 0.02 * c}
+        ).S
+    np.testing.assert_allclose(scaled / c, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        (Sign(0.1), r"channel must be Linear, ReLU, Abs or Logistic for gradient descent, got Sign\(delta=0.1\)"),
+        (Poisson(), "channel must be Linear, ReLU, Abs or Logistic"),
+        ("Abs", "channel must be None or one of bsr.channels"),
+        (Logistic(2.0), r"y must be -1 or 1 for Logistic\(scale=2.0\), got"),
+        (ReLU(), r"y must be zero or positive, and finite for ReLU\(delta=0.0\), got -"),
+        (Abs(), r"y must be zero or positive, and finite for Abs"),
+    ],
+)
+def test_channels_and_labels_that_have_no_loss_are_refused(data, channel, message):
+    with pytest.raises(ValueError, match=message):
+        gradient_descent(data.X, data.y, 2, channel=channel, steps=1)
+    if isinstance(channel, Abs | ReLU | Logistic):
+        with pytest.raises(ValueError, match=message):
+            gradient_descent(data.X, np.array([np.ones(19), data.y]), 2, channel=channel, steps=1)
+
+
+def test_interpolation_is_for_linear_labels(data):
+    descent = gradient_descent(data.X, np.abs(data.y), 2, channel=Abs(), steps=1, tol=0.0)
+    with pytest.raises(ValueError, match=r"descent must be for linear labels, got one for Abs"):
+        interpolate(data.X, np.abs(data.y), descent)
+
+
+def test_memory_counts_what_channels_make_of_predictions():
+    more = gradient_descent.memory((1000, 3, 4), channel=Abs(), replicas=5)
+    assert more > gradient_descent.memory((1000, 3, 4), replicas=5)

@@ -21,7 +21,9 @@ from bsr._checks import (
 )
 from bsr._memory import check_memory
 from bsr._typing import Random
+from bsr.channels import Channel, resolve
 from bsr.estimators import _nuclear_norm, _ridge
+from bsr.estimators._losses import loss_of
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
 
@@ -43,9 +45,10 @@ class DescentHistory(Short):
     step : ndarray, shape (T,)
         Steps done: 0, about evenly spaced in the logarithm, and the last one.
     train_error : ndarray, shape (T, replicas)
-        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2.
+        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, or the channel's training error.
     overlap : ndarray, shape (T,)
-        <S_a, S_b> / (dL), mean over pairs of different replicas; NaN if there is no pair.
+        <S_a, S_b> / (dL), mean over pairs of different replicas; NaN if there is no pair. For even channels, with the
+        signs that agree with the first replica's.
     """
 
     step: np.ndarray
@@ -68,7 +71,7 @@ class GradientDescent(Result):
     S_mean : ndarray, shape (L, d)
         Mean over the replicas that did not diverge; NaN if all did.
     train_error : ndarray, shape (replicas,)
-        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2; infinite for a replica that diverged.
+        mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, or the channel's training error; infinite for a replica that diverged.
     diverged : ndarray of bool, shape (replicas,)
         Whether the training error exploded.
     landed : ndarray of bool, shape (replicas,)
@@ -79,6 +82,8 @@ class GradientDescent(Result):
         Steps done by the replica that took most.
     history : DescentHistory
         The course of the descent.
+    channel : bsr.channels.Channel or None
+        What the loss was for; None for linear labels.
     """
 
     S: np.ndarray
@@ -91,6 +96,12 @@ class GradientDescent(Result):
     converged: bool
     iterations: int
     history: DescentHistory
+    channel: Channel | None = None
+
+    @property
+    def up_to_sign(self) -> bool:
+        """Whether labels do not tell S from -S. Replicas then have the sign that agrees with that of the first."""
+        return self.channel is not None and self.channel.even
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, and what replicas have beyond single estimates.
@@ -101,11 +112,13 @@ class GradientDescent(Result):
         fine = ~self.diverged
         m = int(fine.sum())
         norm, mean_norm = np.mean(self.S[fine] ** 2) if m else np.nan, np.mean(self.S_mean**2)
-        return super().metrics(teacher) | {
-            "error_averaged": float(mse(self.S_mean, teacher)),
+        common = super().metrics(teacher)
+        overlap = float(np.mean(self.S_mean * teacher))
+        return common | {
+            "error_averaged": float(mse(self.S_mean, teacher, up_to_sign=self.up_to_sign)),
             "norm": float(norm),
             "overlap_replicas": float((m * mean_norm - norm) / (m - 1)) if m > 1 else np.nan,
-            "overlap_teacher": float(np.mean(self.S_mean * teacher)),
+            "overlap_teacher": abs(overlap) if self.up_to_sign else overlap,
             "landed": float(np.mean(self.landed)),
             "diverged": float(np.mean(self.diverged)),
         }
@@ -116,6 +129,7 @@ def gradient_descent(
     y: ArrayLike,
     rank: int,
     *,
+    channel: Channel | None = None,
     replicas: int = 1,
     steps: int = 50_000,
     lr: ArrayLike = 0.1,
@@ -133,7 +147,7 @@ def gradient_descent(
     """Descend the squared training error over U and V, from several starting points at once.
 
     The estimate is S = U V^T / sqrt(rank), the loss sum_mu (<X_mu, S>/sqrt(dL) - y_mu)^2 / 4, and a step changes U and
-    V at the same time by -lr times the gradient.
+    V at the same time by -lr times the gradient. Labels of other kinds have losses of their own, see `channel`.
 
     Parameters
     ----------
@@ -143,6 +157,11 @@ def gradient_descent(
         Labels, those of all replicas or each one's own.
     rank : int
         Columns of U and V, at least 1. It need not be the teacher's.
+    channel : bsr.channels.Channel, optional
+        What the labels are. With h_mu = <X_mu, S>/sqrt(dL), the training error is mean_mu (f(h_mu) - y_mu)^2 for
+        `Linear`, the default, `ReLU` and `Abs`, whose f is the identity, max(0, h) and abs(h), and the loss is n/4
+        times that; for `Logistic` it is the log-loss mean_mu log(1 + exp(-y_mu h_mu / scale)), and the loss n times
+        that. Their noise does not matter. See Notes.
     replicas : int, default 1
         Number of descents on these data. They share the two matrix products of a step, nothing else.
     steps : int, default 50000
@@ -153,9 +172,9 @@ def gradient_descent(
         Standard deviation of the normal entries of U and V at the start, zero or positive. 1 is the prior.
     init : tuple (U0, V0), array_like S0, 'nuclear_norm' or 'ridge', optional
         Starting point in place of a random one. 'nuclear_norm' is the S of minimal nuclear norm that meets the labels,
-        'ridge' that of least squares. Shapes (L, rank) and (d, rank), or (L, d), with an axis of replicas in front if
-        each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0; only the largest `rank` are kept.
-        A column that is zero in both factors stays zero.
+        'ridge' that of least squares; both take labels for linear ones. Shapes (L, rank) and (d, rank), or (L, d), with
+        an axis of replicas in front if each has its own. S0 is factorised by its singular values, U0^T U0 = V0^T V0;
+        only the largest `rank` are kept. A column that is zero in both factors stays zero.
     weight_decay : float, default 0.0
         Adds weight_decay (||U||^2 + ||V||^2) / 2 to the loss.
     anchor : tuple (U1, V1) or 'init', optional
@@ -164,8 +183,8 @@ def gradient_descent(
     record : int or array_like of int, default 10
         Recorded steps: this many per factor of 10, or a list. The first and the last are always recorded.
     tol : float, default 1e-12
-        A replica stops when its training error, mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2, is at most this many times
-        mean(y^2). With 0 there is no such aim: all steps are done.
+        A replica stops when its training error, mean_mu (<X_mu, S>/sqrt(dL) - y_mu)^2 or the channel's, is at most
+        this many times mean(y^2), which is 1 for classes. With 0 there is no such aim: all steps are done.
     switch : float, default 1e-8
         A replica descends in float32 until its training error is at most this many times mean(y^2), then in float64 (on
         a float64 copy of X). 0 stays in float32, infinity descends in float64 from the start.
@@ -183,7 +202,8 @@ def gradient_descent(
     Raises
     ------
     ValueError
-        If shapes do not match, entries are not finite, or a parameter is out of range.
+        If shapes do not match, entries are not finite, a parameter is out of range, the channel is not one of those
+        above or cannot have produced the labels.
     MemoryError
         If ``gradient_descent.memory(X.shape, rank=rank, ...)`` bytes are not available.
 
@@ -210,18 +230,29 @@ def gradient_descent(
     The end. Where the loss has a manifold of zeros, `interpolate` goes from the neighbourhood of one, such as a descent
     reaches with tol=1e-4, to the end of slow descent.
 
+    Channels. `ReLU` has a flat loss where h < 0: a start at which no h is positive does not move. For `Abs` the loss is
+    the same at -S; estimates and states come with the sign that agrees with the first replica's. Where h = 0 both
+    derivatives count as 0. The log-loss falls to zero only if the classes can be separated, and then without end, as S
+    grows; what a descent has found depends on when steps, weight decay or a callback with tol=0 stop it. If they cannot
+    be separated, it comes to rest at a positive log-loss. A scale c times as large, with sqrt(c) U, sqrt(c) V, lr c and
+    weight_decay / c, gives c times the same estimates. The result's `predict` gives h: labels are f of it, classes its
+    sign.
+
     References
     ----------
-    arXiv:2410.18858; book, chapters 12, :eq:`eq-12-step`, and 13.
+    arXiv:2410.18858; book, chapters 12, :eq:`eq-12-step`, and 13; of channels, chapters 15 and 16.
     """
     rank = check_integer("rank", rank, 1)
     steps = check_integer("steps", steps, 0)
     check_callback(callback)
     replicas = check_integer("replicas", replicas, 1)
     X, y = _check_labels(X, y, replicas)
+    _, channel = resolve(0.0, channel)
+    loss = loss_of(channel)
+    y = y if channel is None else channel.check_labels(y)
     replicas = len(y) if y.ndim == 2 else replicas
     n, L, d = X.shape
-    start = {"init": init, "init_scale": init_scale}
+    start = {"init": init, "init_scale": init_scale, "channel": channel}
     check_memory("gradient_descent", memory, X.shape, X.dtype, rank, replicas=replicas, **start)
     if isinstance(init, str):
         stack = np.atleast_2d(y)
@@ -251,14 +282,15 @@ def gradient_descent(
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
     diverged = np.zeros(replicas, dtype=bool)
+    even = channel is not None and channel.even
     history, done, stopped = [], 0, False
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
         teams = _regroup(data, y, level, U, V, rate, keep, pull)
-        _residuals(teams, errors)
+        _residuals(teams, errors, loss)
         roof = _EXPLODED * np.maximum(errors, np.mean(y**2))
         one = 1.0 if y.any() else errors.max()  # what training errors are measured by
         while True:
-            _residuals(teams, errors)
+            _residuals(teams, errors, loss)
             diverged |= ~(errors <= roof)
             errors[diverged] = np.inf
             new_level = np.maximum(level, np.where(diverged | (errors <= tol * one), 2, errors <= switch * one))
@@ -270,18 +302,19 @@ def gradient_descent(
             last = done == steps or np.all(level == 2)
             if last or done in recorded:
                 _collect(teams, U, V, done)
-                S = U @ V.transpose(0, 2, 1) * np.sqrt(L * d)
+                signed = _aligned(U, V, diverged) if even else U
+                S = signed @ V.transpose(0, 2, 1) * np.sqrt(L * d)
                 history.append((done, errors.copy(), _overlap(S[~diverged])))
                 if callback is not None:
                     S[diverged] = np.nan
-                    stopped = bool(callback(State(done, label * S, unit * U, unit * V)))
+                    stopped = bool(callback(State(done, label * S, unit * signed, unit * V)))
             if last or stopped:
                 break
             done += 1
             _step(teams)
             bar.update()
 
-    U, V = unit * U, unit * V
+    U, V = unit * signed, unit * V
     U[diverged], V[diverged] = np.nan, np.nan
     S = U @ V.transpose(0, 2, 1) / np.sqrt(rank)
     S_mean = S[~diverged].mean(axis=0) if not diverged.all() else np.full((L, d), np.nan)
@@ -304,6 +337,7 @@ def gradient_descent(
         converged=tol > 0.0 and bool(np.all(errors <= tol * one)),
         iterations=done,
         history=DescentHistory(step, label**2 * train_error, label**2 * overlap),
+        channel=channel,
     )
 
 
@@ -321,7 +355,7 @@ class _Team(NamedTuple):
     W: np.ndarray  # (m, L, d) estimates, then gradients
     W_t: np.ndarray  # (dL, m)
     prediction: np.ndarray  # (n, m)
-    residual: np.ndarray  # (m, n), times the step
+    residual: np.ndarray  # (m, n), or what takes its place in a loss; times the step
     dU: np.ndarray
     dV: np.ndarray
 
@@ -341,15 +375,13 @@ def _regroup(data, y, level, U, V, rate, keep, pull):
     return teams
 
 
-def _residuals(teams, errors):
+def _residuals(teams, errors, loss):
     """Write the training errors of the teams into `errors`, and keep their residuals."""
     for t in teams:
-        m, n = t.residual.shape
         np.matmul(t.U, t.V.transpose(0, 2, 1), out=t.W)
-        np.copyto(t.W_t, t.W.reshape(m, -1).T)  # the product is up to a quarter faster in this orientation
+        np.copyto(t.W_t, t.W.reshape(len(t.W), -1).T)  # the product is up to a quarter faster in this orientation
         np.matmul(t.X, t.W_t, out=t.prediction)
-        np.subtract(t.prediction.T, t.y, out=t.residual)
-        errors[t.who] = np.einsum("mn,mn->m", t.residual, t.residual) / n
+        errors[t.who] = loss(t.prediction.T, t.y, t.residual)
         np.multiply(t.residual, t.rate, out=t.residual)
 
 
@@ -377,6 +409,13 @@ def _matrix(data, dtype):
     if dtype not in data:
         data[dtype] = next(iter(data.values())).astype(dtype)
     return data[dtype]
+
+
+def _aligned(U, V, diverged):
+    """U with signs at which the products U V^T agree with the first of those that did not diverge."""
+    S = U @ V.transpose(0, 2, 1)
+    overlap = np.einsum("mld,ld->m", S, S[np.argmin(diverged)])
+    return np.where(overlap < 0.0, -1.0, 1.0)[:, None, None] * U
 
 
 def _overlap(S):
@@ -476,11 +515,13 @@ def memory(
     replicas: int = 1,
     init: object = None,
     init_scale: ArrayLike = 1.0,
+    channel: Channel | None = None,
     **options: object,
 ) -> int:
     """Bytes that `gradient_descent` needs besides X.
 
-    X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end.
+    X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end;
+    for channels, what they make of predictions.
     """
     if isinstance(init, str) and init not in _FIRST:
         names = " or ".join(map(repr, _FIRST))
@@ -492,7 +533,7 @@ def memory(
         first = init[0] if isinstance(init, tuple) and init else init
         replicas = max((replicas, *as_real("init", first).shape[:-2]))  # a stack brings its own
     start = _FIRST[init][1](shape, dtype) if isinstance(init, str) else 0
-    teams = 12 * replicas * (2 * n + 2 * L * d + 2 * rank * (L + d))
+    teams = 12 * replicas * ((2 if channel is None else 5) * n + 2 * L * d + 2 * rank * (L + d))
     return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 40 * replicas * L * d)
 
 

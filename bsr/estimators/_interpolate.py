@@ -36,7 +36,7 @@ def interpolate(
     y : array_like, shape (n,)
         Their labels.
     descent : GradientDescent
-        Result of `gradient_descent` without weight decay, stopped by tol=1e-4 or less, say.
+        Result of `gradient_descent` for linear labels, without weight decay, stopped by tol=1e-4 or less, say.
     tol : float, default 1e-12
         Training error to reach, in units of mean(y^2).
     reach : float, default 0.1
@@ -80,6 +80,8 @@ def interpolate(
     n, L, d = X.shape
     if not isinstance(descent, GradientDescent):
         raise ValueError(f"descent must be a result of gradient_descent, got {descent!r}")
+    if descent.channel is not None:
+        raise ValueError(f"descent must be for linear labels, got one for {descent.channel}")
     rank = descent.U.shape[-1]
     if descent.S.shape[1:] != (L, d):
         raise ValueError(f"descent must be of shape ({L}, {d}) to match X, got {descent.S.shape[1:]}")
