@@ -30,7 +30,7 @@ class Result(Short):
     up_to_sign = False  # whether the labels do not tell S from -S
 
     def predict(self, X: ArrayLike) -> Array:
-        """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`.
+        """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`. For a channel, h: classes are its sign.
 
         Parameters
         ----------
