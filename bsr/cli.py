@@ -11,6 +11,9 @@ import os
 import sys
 import warnings
 
+from scipy.optimize import bisect
+
+from bsr import channels
 from bsr._version import __version__
 from bsr.sweep import _cli as sweep_commands
 from bsr.theory import bayes, limits, nuclear_norm, ridge
@@ -19,18 +22,33 @@ _LARGEST = 2**53
 _CLOSED_PIPE = 141  # 128 + SIGPIPE, as a shell has it
 _EPILOG = """\
 Units. alpha = n/(dL) counts samples per entry of the teacher, beta = L/d, rho = r/min(d, L), and delta is the variance
-of the noise on a label whose signal has variance 1. Errors are per entry: 1 is the error of the estimate 0.
+of the noise on a label whose signal has variance 1. Errors are per entry: 1 is the error of the estimate 0. For moduli,
+which lose the sign, they are up to the sign. With --channel, errors of new labels are told too: the probability of the
+wrong class, or the squared error of the label, noise included.
 """
+_CHANNELS = {  # with the options that each one takes
+    "linear": (channels.Linear, ("delta",)),
+    "sign": (channels.Sign, ("delta",)),
+    "relu": (channels.ReLU, ("delta",)),
+    "abs": (channels.Abs, ("delta",)),
+    "logistic": (channels.Logistic, ("scale",)),
+    "poisson": (channels.Poisson, ("rate", "gain")),
+}
+_CURVES = {"bayes_optimal": bayes.mmse, "message_passing": bayes.algorithmic_mmse}
 
 
 def _add_problem(parser):
     parser.add_argument("--beta", type=float, help="aspect ratio L/d (default 1, or from --L and --d)")
     parser.add_argument("--rho", type=float, help="rank per dimension r/min(d, L) (default 1, or from --r)")
     parser.add_argument("--delta", type=float, default=0.0, help="variance of the label noise (default 0)")
+    parser.add_argument("--channel", default="linear", help=f"what labels are: {', '.join(_CHANNELS)} (default linear)")
+    parser.add_argument("--scale", type=float, help="of logistic classes, the unit of the signal (default 1)")
+    parser.add_argument("--rate", type=float, help="of Poisson counts, their mean where the signal is 0 (default 1)")
+    parser.add_argument("--gain", type=float, help="of Poisson counts, the slope of the mean's logarithm (default 1)")
     parser.add_argument("--d", type=int, help="dimension of a token: also gives numbers of samples")
     parser.add_argument("--L", type=int, help="length of a sequence (needs --d)")
     parser.add_argument("--r", type=int, help="rank of the teacher (needs --d)")
-    parser.add_argument("--json", action="store_true", help="print JSON, with all digits; null is infinite")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all digits; null is infinite or none")
 
 
 def _shape(args):
@@ -67,14 +85,41 @@ def _given(name, value, default=None):
     return value
 
 
+def _channel(args):
+    """The channel, and the options that say so; None for linear labels."""
+    if args.channel not in _CHANNELS:
+        raise ValueError(f"--channel must be one of {', '.join(_CHANNELS)}, got {args.channel!r}")
+    make, takes = _CHANNELS[args.channel]
+    given = {name: value for name in ("delta", "scale", "rate", "gain") if (value := getattr(args, name)) is not None}
+    for name, value in given.items():
+        if name not in takes and not (name == "delta" and value == 0.0):
+            raise ValueError(f"--{name} means nothing for --channel {args.channel}, got {value}")
+    if args.channel == "linear":
+        return None, None
+    try:
+        channel = make(**{name: value for name, value in given.items() if name in takes})
+    except ValueError as error:  # which begins with the name
+        raise ValueError(f"--{error}") from None
+    return channel, {"channel": args.channel, **{name: getattr(channel, name) for name in takes}}
+
+
+def _sample_size(alpha, entries):
+    """Beginning of a row: alpha, and the number of samples if sizes are known."""
+    row = {"alpha": _given("--alpha", alpha)}
+    if entries is not None:
+        row["n"] = _whole(alpha * entries, f"n = alpha L d, with --alpha {alpha:g},")
+    return row
+
+
 def predict(args):
     """Errors of all estimators at given numbers of samples."""
     beta, rho, entries = _shape(args)
+    channel, described = _channel(args)
+    if channel is not None:
+        return _predict_channel(args.alpha, beta, rho, entries, channel, described)
     rows = []
     for alpha in args.alpha:
-        row = {"alpha": _given("--alpha", alpha)}
-        if entries is not None:
-            row["n"] = _whole(alpha * entries, f"n = alpha L d, with --alpha {alpha:g},")
+        row = _sample_size(alpha, entries)
         row["bayes_optimal"] = bayes.mmse(alpha, beta, rho, args.delta)
         row["nuclear_norm_best"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=None)
         row["nuclear_norm_minimal"] = nuclear_norm.mse(alpha, beta, rho, args.delta, lam=0.0)
@@ -90,34 +135,97 @@ def predict(args):
     return {"problem": problem, "error": rows, "exact_recovery_without_noise": recovery}
 
 
+def _predict_channel(alphas, beta, rho, entries, channel, described):
+    """What there is for channels: the optimal error, that of message passing where it is another, and new labels."""
+    rows = []
+    for alpha in alphas:
+        row = _sample_size(alpha, entries)
+        row |= {name: curve(alpha, beta, rho, channel=channel) for name, curve in _CURVES.items()}
+        rows.append(row)
+    hard = any(row["message_passing"] != row["bayes_optimal"] for row in rows)
+    for row in rows:
+        if not hard:
+            del row["message_passing"]
+        row["label"] = {name: channel.test_error(error=row[name]) for name in _CURVES if name in row}
+    classes = isinstance(channel, channels.Sign | channels.Logistic)
+    return {
+        "problem": {"beta": beta, "rho": rho, **described},
+        "error": rows,
+        "label_error": "wrong class" if classes else "squared error of the label",
+        "thresholds": vars(bayes.thresholds(beta, rho, channel)),
+    }
+
+
 def samples(args):
     """Numbers of samples at which each estimator reaches given errors."""
     beta, rho, entries = _shape(args)
+    channel, described = _channel(args)
     rows = []
     for error in args.error:
-        alphas = {
-            "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
-            "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=None),
-            "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
-            "ridge_best": ridge.sample_complexity(error, delta=args.delta),
-        }
+        if channel is not None:
+            alphas = _reaching(error, beta, rho, channel)
+        else:
+            alphas = {
+                "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
+                "nuclear_norm_best": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=None),
+                "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
+                "ridge_best": ridge.sample_complexity(error, delta=args.delta),
+            }
         rows.append({"error": error, "alpha": alphas})
         if entries is not None:
             rows[-1]["n"] = {
                 name: _whole(alpha * entries, "the number of samples", math.ceil) if math.isfinite(alpha) else alpha
                 for name, alpha in alphas.items()
             }
-    return {"problem": {"beta": beta, "rho": rho, "delta": args.delta}, "samples": rows}
+    return {"problem": {"beta": beta, "rho": rho, **(described or {"delta": args.delta})}, "samples": rows}
+
+
+def _reaching(error, beta, rho, channel):
+    """The least alpha at which the optimal error, and that of message passing, is as small as this."""
+    start = bayes.sample_complexity(error, beta, rho, channel=channel)  # where it is a fixed point, stable or not
+    if not math.isfinite(start):
+        return dict.fromkeys(_CURVES, start)
+    known = bayes.thresholds(beta, rho, channel)
+    jumps = [alpha for alpha in (known.information, known.algorithmic, known.weak) if not math.isnan(alpha)]
+
+    def first(curve):
+        return _first(lambda alpha: curve(alpha, beta, rho, channel=channel) - error, start, jumps, 1e-9 * error)
+
+    return {name: first(curve) for name, curve in _CURVES.items()}
+
+
+def _first(excess, start, jumps, tol):
+    """Where a falling function changes sign: at the start, within tol, where it is known to jump, or elsewhere."""
+    if not abs(excess(start)) > tol:
+        return start
+    for alpha in jumps:
+        if excess(alpha * (1.0 - 1e-9)) > 0.0 > excess(alpha * (1.0 + 1e-9)):
+            return alpha
+    low = high = start
+    while excess(low) < 0.0:
+        low /= 2.0
+    while excess(high) > 0.0:
+        high *= 2.0
+    return bisect(excess, low, high, xtol=1e-15 * low, rtol=1e-14)
 
 
 _NAMES = {
     "bayes_optimal": "Bayes-optimal",
+    "message_passing": "message passing",
     "nuclear_norm_best": "nuclear norm, best penalty",
     "nuclear_norm_minimal": "nuclear norm, interpolation",
     "nuclear_norm": "nuclear norm",
     "ridge_best": "ridge, best penalty",
     "least_squares": "least squares of minimal norm",
     "ridge": "linear regression",
+}
+
+_THRESHOLDS = {
+    "weak": "weak recovery",
+    "spinodals": "spinodals",
+    "algorithmic": "jump of message passing",
+    "information": "jump of the optimal error",
+    "strong": "exact recovery",
 }
 
 
@@ -134,9 +242,21 @@ def _print_predict(answer):
     if "n" in rows[0]:
         table.append(["n", *(f"{row['n']:,}" for row in rows)])
     table += [[name, *(f"{row[key]:.6g}" for row in rows)] for key, name in _NAMES.items() if key in rows[0]]
+    for key in rows[0].get("label", ()):
+        table.append([f"{answer['label_error']}, {_NAMES[key]}", *(f"{row['label'][key]:.6g}" for row in rows)])
     print(_table(table))
+    if "thresholds" in answer:
+        print("\nthresholds, at alpha =")
+        print(_table([[name, _threshold(answer["thresholds"][key])] for key, name in _THRESHOLDS.items()]))
+        return
     print("\nexact recovery without noise, from alpha =")
     print(_table([[_NAMES[key], f"{value:.6g}"] for key, value in answer["exact_recovery_without_noise"].items()]))
+
+
+def _threshold(value):
+    """One number or several, or none."""
+    values = [value] if isinstance(value, float) else value
+    return ", ".join(f"{v:.6g}" for v in values if not math.isnan(v)) or "none"
 
 
 def _print_samples(answer):
@@ -149,12 +269,12 @@ def _print_samples(answer):
 
 
 def _finite(value):
-    """JSON has no infinity."""
+    """JSON has no infinity and no NaN."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return value if isinstance(value, int) else float(value) if math.isfinite(value) else None
+    return value if isinstance(value, int | str) else float(value) if math.isfinite(value) else None
 
 
 def _parser():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bsr
-from bsr import sweep
+from bsr import channels, sweep
 from bsr.cli import main
 from bsr.theory import bayes, limits, nuclear_norm, ridge
 
@@ -65,6 +65,80 @@ def test_infinite_errors_are_null_in_json(capsys):
     assert row["least_squares"] is None
 
 
+CHANNELS = {
+    "sign": (["--delta", "0.1"], channels.Sign(0.1), {"delta": 0.1}),
+    "relu": ([], channels.ReLU(), {"delta": 0.0}),
+    "abs": (["--delta", "0.1"], channels.Abs(0.1), {"delta": 0.1}),
+    "logistic": (["--scale", "0.5"], channels.Logistic(0.5), {"scale": 0.5}),
+    "poisson": (["--rate", "2", "--gain", "0.5"], channels.Poisson(2.0, 0.5), {"rate": 2.0, "gain": 0.5}),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_predictions_for_channels_are_those_of_the_theory(capsys, name):
+    options, channel, described = CHANNELS[name]
+    answer = ask(capsys, "predict", "--alpha", "0.67", "2", "--rho", "0.2", "--channel", name, *options)
+    assert answer["problem"] == {"beta": 1.0, "rho": 0.2, "channel": name, **described}
+    assert answer["label_error"] == ("wrong class" if name in ("sign", "logistic") else "squared error of the label")
+    for row, alpha in zip(answer["error"], (0.67, 2.0), strict=True):
+        expected = {"bayes_optimal": bayes.mmse(alpha, 1.0, 0.2, channel=channel)}
+        if name == "abs":  # its hard phase: 0.663 to 0.687
+            expected["message_passing"] = bayes.algorithmic_mmse(alpha, 1.0, 0.2, channel=channel)
+        label = {key: channel.test_error(error=error) for key, error in expected.items()}
+        assert row == {"alpha": alpha, **expected, "label": label}
+    found = bayes.thresholds(1.0, 0.2, channel)
+    numbers = {key: None if value != value else value for key, value in vars(found).items()}
+    assert answer["thresholds"] == numbers | {"spinodals": list(found.spinodals)}
+
+
+def test_linear_labels_may_be_asked_for_by_name(capsys):
+    for command in (["predict", "--alpha", "0.4"], ["samples", "--error", "0.2"]):
+        plain = ask(capsys, *command, "--delta", "0.1")
+        assert ask(capsys, *command, "--delta", "0.1", "--channel", "linear") == plain
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_from_these_alphas_on_an_error_is_reached(capsys, name):
+    options, channel, _ = CHANNELS[name]
+    arguments = ["samples", "--error", "0.97", "0.5", "0.1", "--rho", "0.2", "--d", "50", "--channel", name, *options]
+    for row in ask(capsys, *arguments)["samples"]:
+        for key, curve in (("bayes_optimal", bayes.mmse), ("message_passing", bayes.algorithmic_mmse)):
+            alpha = row["alpha"][key]
+            assert curve(alpha * (1 - 1e-6), 1.0, 0.2, channel=channel) > row["error"]
+            assert curve(alpha * (1 + 1e-6), 1.0, 0.2, channel=channel) <= row["error"]
+            assert row["n"][key] - 1 < alpha * 2500 <= row["n"][key]
+
+
+def test_in_a_hard_phase_an_error_has_two_numbers_of_samples(capsys):
+    """Between the jumps of both curves, at 0.66311 and 0.68686, whatever an error on the branches that jump."""
+    at = bayes.thresholds(1.0, 0.2, channels.Abs(0.1))
+    arguments = ("samples", "--rho", "0.2", "--channel", "abs", "--delta", "0.1", "--error")
+    one, two, three = (row["alpha"] for row in ask(capsys, *arguments, "0.98", "0.7", "0.3")["samples"])
+    assert one["bayes_optimal"] == one["message_passing"] < at.information  # before both
+    assert two == {"bayes_optimal": at.information, "message_passing": at.algorithmic}  # jumped over by both
+    assert three["bayes_optimal"] == three["message_passing"] > at.algorithmic  # behind both
+    (exact,) = ask(capsys, "samples", "--rho", "0.2", "--channel", "abs", "--error", "0.5")["samples"]
+    assert exact["alpha"]["bayes_optimal"] == pytest.approx(limits.strong_recovery(1.0, 0.2), rel=1e-12)
+    assert exact["alpha"]["message_passing"] == pytest.approx(0.57249, abs=1e-5)
+
+
+def test_tables_of_channels_can_be_read(capsys):
+    assert main(["predict", "--alpha", "0.4", "0.6", "--rho", "0.2", "--channel", "abs", "--d", "50"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["n", "1,000", "1,500"]
+    assert lines[2].split() == ["Bayes-optimal", "0", "0"]
+    assert lines[3].split() == ["message", "passing", "1", "0"]
+    assert lines[4].split()[-2:] == ["0", "0"]
+    assert lines[5].startswith("squared error of the label, message passing")
+    assert lines[-5:][0].split() == ["weak", "recovery", "0.5"]
+    assert lines[-2].split()[-1] == lines[-1].split()[-1] == "0.36"
+    assert main(["predict", "--alpha", "0.4", "--rho", "0.2", "--channel", "sign"]) == 0
+    text = capsys.readouterr().out
+    assert "message passing " not in text.split("thresholds")[0]
+    assert "wrong class, Bayes-optimal" in text
+    assert text.split("thresholds")[1].count("none") == 5
+
+
 def test_tables_can_be_read(capsys):
     assert main(["predict", "--alpha", "0.3", "0.6", "--rho", "0.2", "--d", "100"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -82,6 +156,16 @@ def test_tables_can_be_read(capsys):
         (["predict", "--alpha", "0.3", "--rho", "0"], "--rho"),
         (["predict", "--alpha", "0.3", "--delta", "-0.1"], "delta"),
         (["predict", "--alpha", "0.3", "--L", "10"], "--d"),
+        (["predict", "--alpha", "0.3", "--channel", "softmax"], "--channel must be one of linear, sign, relu"),
+        (["samples", "--error", "0.3", "--channel", "sign", "--delta", "-0.1"], "--delta must be zero or positive"),
+        (["samples", "--error", "0.3", "--channel", "logistic", "--scale", "0"], "--scale must be positive"),
+        (["predict", "--alpha", "0.3", "--channel", "poisson", "--rate", "-1"], "--rate must be positive"),
+        (["predict", "--alpha", "0.3", "--channel", "poisson", "--gain", "0"], "--gain must not be zero"),
+        (["predict", "--alpha", "0.3", "--channel", "logistic", "--delta", "0.1"], "--delta means nothing"),
+        (["predict", "--alpha", "0.3", "--channel", "sign", "--scale", "2"], "--scale means nothing"),
+        (["predict", "--alpha", "0.3", "--rate", "2"], "--rate means nothing for --channel linear"),
+        (["predict", "--alpha", "0", "--channel", "sign"], "--alpha"),
+        (["samples", "--error", "1", "--channel", "sign"], "error"),
         (["predict", "--alpha", "0.3", "--d", "10", "--L", "20", "--beta", "2"], "--beta"),
         (["samples", "--error", "1.5"], "error"),
         (["samples", "--error", "0.1", "--d", "0"], "--d"),
