@@ -147,7 +147,11 @@ def test_channels_are_part_of_a_problem(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("gamp_rie", {"start": "random"}), ("posterior", {"sweeps": 40, "burn_in": 10, "min_effective": 0.0})],
+    [
+        ("gamp_rie", {"start": "random"}),
+        ("posterior", {"sweeps": 40, "burn_in": 10, "min_effective": 0.0}),
+        ("gradient_descent", {"steps": 20, "init_scale": 0.01, "tol": 0.0}),
+    ],
 )
 def test_estimators_that_take_channels_get_them(name, options):
     channel = bsr.channels.Abs(0.5)
