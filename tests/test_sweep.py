@@ -164,7 +164,7 @@ def test_estimators_that_take_channels_get_them(name, options):
         warnings.simplefilter("ignore", bsr.ConvergenceWarning)
         result = getattr(bsr.estimators, name)(data.X, data.y, 2, channel=channel, rng=rng, **options)
     assert outcome["metrics"]["error"] == pytest.approx(bsr.mse(result.S, data.S, up_to_sign=True), rel=0.02)  # threads
-    assert outcome["metrics"]["error_stopped"] <= 1.5
+    assert outcome["metrics"]["error_stopped"] <= 1.001 * outcome["metrics"]["power"]  # that of the estimate 0
     assert task.memory > 0
 
 
