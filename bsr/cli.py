@@ -24,7 +24,7 @@ _EPILOG = """\
 Units. alpha = n/(dL) counts samples per entry of the teacher, beta = L/d, rho = r/min(d, L), and delta is the variance
 of the noise on a label whose signal has variance 1. Errors are per entry: 1 is the error of the estimate 0. For moduli,
 which lose the sign, they are up to the sign. With --channel, errors of new labels are told too: the probability of the
-wrong class, or the squared error of the label, noise included.
+wrong class, or the squared error of the label, noise included. In a hard phase an error may be passed by a jump.
 """
 _CHANNELS = {  # with the options that each one takes
     "linear": (channels.Linear, ("delta",)),
@@ -146,14 +146,23 @@ def _predict_channel(alphas, beta, rho, entries, channel, described):
     for row in rows:
         if not hard:
             del row["message_passing"]
-        row["label"] = {name: channel.test_error(error=row[name]) for name in _CURVES if name in row}
-    classes = isinstance(channel, channels.Sign | channels.Logistic)
+        row["label"] = {name: _label_error(row[name], channel) for name in _CURVES if name in row}
     return {
         "problem": {"beta": beta, "rho": rho, **described},
         "error": rows,
-        "label_error": "wrong class" if classes else "squared error of the label",
+        "label_error": _unit(channel),
         "thresholds": vars(bayes.thresholds(beta, rho, channel)),
     }
+
+
+def _label_error(error, channel):
+    """Error of new labels, not known where that of the matrix was not found."""
+    return channel.test_error(error=error) if math.isfinite(error) else error
+
+
+def _unit(channel):
+    """What an error of new labels is."""
+    return "wrong class" if isinstance(channel, channels.Sign | channels.Logistic) else "squared error of the label"
 
 
 def samples(args):
@@ -162,8 +171,10 @@ def samples(args):
     channel, described = _channel(args)
     rows = []
     for error in args.error:
+        rows.append({"error": error})
         if channel is not None:
-            alphas = _reaching(error, beta, rho, channel)
+            alphas, jumps = _reaching(error, beta, rho, channel)
+            rows[-1] |= {"label": channel.test_error(error=error), "jumps": jumps}
         else:
             alphas = {
                 "bayes_optimal": bayes.sample_complexity(error, beta, rho, args.delta),
@@ -171,27 +182,29 @@ def samples(args):
                 "nuclear_norm_minimal": nuclear_norm.sample_complexity(error, beta, rho, args.delta, lam=0.0),
                 "ridge_best": ridge.sample_complexity(error, delta=args.delta),
             }
-        rows.append({"error": error, "alpha": alphas})
+        rows[-1]["alpha"] = alphas
         if entries is not None:
             rows[-1]["n"] = {
                 name: _whole(alpha * entries, "the number of samples", math.ceil) if math.isfinite(alpha) else alpha
                 for name, alpha in alphas.items()
             }
-    return {"problem": {"beta": beta, "rho": rho, **(described or {"delta": args.delta})}, "samples": rows}
+    answer = {"problem": {"beta": beta, "rho": rho, **(described or {"delta": args.delta})}, "samples": rows}
+    return answer if channel is None else answer | {"label_error": _unit(channel)}
 
 
 def _reaching(error, beta, rho, channel):
-    """The least alpha at which the optimal error, and that of message passing, is as small as this."""
+    """The least alpha at which the optimal error, and that of message passing, is as small; those that jump past it."""
     start = bayes.sample_complexity(error, beta, rho, channel=channel)  # where it is a fixed point, stable or not
     if not math.isfinite(start):
-        return dict.fromkeys(_CURVES, start)
+        return dict.fromkeys(_CURVES, start), []
     known = bayes.thresholds(beta, rho, channel)
     jumps = [alpha for alpha in (known.information, known.algorithmic, known.weak) if not math.isnan(alpha)]
 
     def first(curve):
         return _first(lambda alpha: curve(alpha, beta, rho, channel=channel) - error, start, jumps, 1e-9 * error)
 
-    return {name: first(curve) for name, curve in _CURVES.items()}
+    alphas = {name: first(curve) for name, curve in _CURVES.items()}
+    return alphas, [name for name, alpha in alphas.items() if alpha != start]
 
 
 def _first(excess, start, jumps, tol):
@@ -261,11 +274,17 @@ def _threshold(value):
 
 def _print_samples(answer):
     rows = answer["samples"]
+    if "label_error" in answer:
+        label = [answer["label_error"], *(f"{row['label']:.6g}" for row in rows)]
+        print(_table([["error", *(f"{row['error']:g}" for row in rows)], label]))
     for unit, form in (("alpha", "{:.6g}"), ("n", "{:,}")):
         if unit in rows[0]:
             table = [[f"{unit} for an error of", *(f"{row['error']:g}" for row in rows)]]
             table += [[_NAMES[key], *(form.format(row[unit][key]) for row in rows)] for key in rows[0][unit]]
             print(_table(table))
+    for name in _CURVES:
+        if passed := [f"{row['error']:g}" for row in rows if name in row.get("jumps", ())]:
+            print(f"{_NAMES[name]} jumps at this alpha, past an error of {', '.join(passed)}")
 
 
 def _finite(value):
