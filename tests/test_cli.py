@@ -107,12 +107,13 @@ def test_an_error_that_is_not_found_is_null_and_warned_of(capsys):
 
 @pytest.mark.slow
 def test_the_optimal_error_may_jump_twice(capsys):
-    """Long sequences, moduli: the thresholds name one jump, at 0.1207, but most errors are passed by another."""
+    """Moduli of long sequences: the thresholds name the jump from nothing known, small errors are passed by a later one."""
     channel, shape = channels.Abs(1e-5), ("--beta", "800", "--rho", "0.17", "--channel", "abs", "--delta", "1e-5")
     (row,) = ask(capsys, "samples", "--error", "0.008", *shape)["samples"]
     alpha = row["alpha"]["bayes_optimal"]
     before, after = bayes.mmse([alpha * (1 - 1e-8), alpha * (1 + 1e-8)], 800.0, 0.17, channel=channel)
     assert after < 0.001 < 0.1 < before
+    assert bayes.thresholds(800.0, 0.17, channel).information < 0.9 * alpha
     assert row["jumps"] == ["bayes_optimal", "message_passing"]
 
 
