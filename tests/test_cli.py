@@ -107,7 +107,7 @@ def test_an_error_that_is_not_found_is_null_and_warned_of(capsys):
 
 @pytest.mark.slow
 def test_the_optimal_error_may_jump_twice(capsys):
-    """Moduli of long sequences: the thresholds name the jump from nothing known, small errors are passed by a later one."""
+    """Moduli of long sequences: the thresholds name the first jump, a later one passes small errors."""
     channel, shape = channels.Abs(1e-5), ("--beta", "800", "--rho", "0.17", "--channel", "abs", "--delta", "1e-5")
     (row,) = ask(capsys, "samples", "--error", "0.008", *shape)["samples"]
     alpha = row["alpha"]["bayes_optimal"]
