@@ -198,7 +198,7 @@ class Custom(Smooth):
     ------
     ValueError
         If the shapes do not match, a value is not finite, or probabilities do not add up to 1, within 1e-6 for h from
-        -3 to 3.
+        -3 to 3. Later, where the likelihood is NaN.
 
     Notes
     -----
@@ -241,7 +241,11 @@ class Custom(Smooth):
         return np.array(self.outputs), np.ones(len(self.outputs)) if self.weights is None else np.array(self.weights)
 
     def _log_likelihood(self, y, h):
-        return np.asarray(self.log_likelihood(y, h), dtype=np.float64)
+        value = np.asarray(self.log_likelihood(y, h), dtype=np.float64)
+        if (bad := np.isnan(value)).any():
+            y, h = (a[bad].flat[0] for a in np.broadcast_arrays(y, h, value)[:2])
+            raise ValueError(f"log_likelihood must not be NaN for any h, got it at y = {y:g}, h = {h:g}")
+        return value
 
     def _probabilities(self, h):
         outputs, weights = self._nodes
