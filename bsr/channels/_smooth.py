@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,14 +21,20 @@ _ACCURACY = 1e-10  # of scores, relative to the largest
 _FEW = 200  # labels of one value, up to which each has its own quadrature
 
 
+@lru_cache(maxsize=64)
+def _averages(channel):
+    """What equal channels share, made once: it takes up to some seconds."""
+    return by_quadrature(channel._log_likelihood, *channel._nodes, _TOL, channel._reach)
+
+
 class Smooth(Channel):
     """Labels with a likelihood that is smooth in h, whose averages are quadratures."""
 
     _reach = 7.5
 
-    @cached_property
+    @property
     def _table(self):
-        *found, converged = by_quadrature(self._log_likelihood, *self._nodes, _TOL, self._reach)
+        *found, converged = _averages(self)
         if not converged:
             warn_convergence(f"the information of {self} did not converge: its likelihood varies too fast with h")
         return found
