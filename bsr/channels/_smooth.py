@@ -19,6 +19,7 @@ _SMALLEST_V = 1e-8  # below, differences of a quadrature are rounding
 _TOL = 1e-10  # of the information
 _ACCURACY = 1e-10  # of scores, relative to the largest
 _FEW = 200  # labels of one value, up to which each has its own quadrature
+_AT_ONCE = 1000  # of these quadratures, for the memory that their nodes take
 
 
 @lru_cache(maxsize=64)
@@ -51,8 +52,11 @@ class Smooth(Channel):
                 if found is not None:
                     g[same], slope[same] = found
                     rest &= ~same
-        if rest.any():
-            _, g[rest], slope[rest], converged = posterior_of_h(self._log_likelihood, y[rest], omega[rest], V[rest])
+        rest = np.flatnonzero(rest)
+        for some in np.split(rest, range(_AT_ONCE, rest.size, _AT_ONCE)) if rest.size else ():
+            given = (a.ravel()[some] for a in (y, omega, V))
+            _, g.flat[some], slope.flat[some], done = posterior_of_h(self._log_likelihood, *given)
+            converged &= done
         if not converged:
             warn_convergence(f"the score of {self} did not converge: its likelihood varies too fast with h")
         return g, slope

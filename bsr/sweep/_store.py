@@ -245,13 +245,13 @@ def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     Notes
     -----
     Metrics of all estimators: `error`, ||S_hat - S||^2/(dL); `power`, ||S||^2/(dL) of the teacher, whose fluctuations
-    are most of the error's at small sizes; `relative_error`, their ratio; `train_error`; `recovered`, the fraction of
-    estimates whose error is below 0.01; `nuclear_ratio`, the nuclear norm over the teacher's; `iterations`;
-    `converged`, a fraction; of those that iterate, `error_stopped`, the least error on the way. Means over the replicas
-    of gradient descent that did not diverge, which adds `error_averaged` and `relative_error_averaged` of their mean,
-    `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a, S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions
-    `landed` and `diverged`. The posterior adds `error_sample` of a single sample, `spread` and
-    `effective_sample_size`, the nuclear norm its certified `gap`.
+    are most of the error's at small sizes; `relative_error`, their ratio; `train_error`, the mean square of y - h, of
+    use for linear labels; `recovered`, the fraction of estimates whose error is below 0.01; `nuclear_ratio`, the
+    nuclear norm over the teacher's; `iterations`; `converged`, a fraction; of those that iterate, `error_stopped`, the
+    least error on the way. Means over the replicas of gradient descent that did not diverge, which adds
+    `error_averaged` and `relative_error_averaged` of their mean, `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a,
+    S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions `landed` and `diverged`. The posterior adds
+    `error_sample` of a single sample, `spread` and `effective_sample_size`, the nuclear norm its certified `gap`.
     """
     try:
         import pandas as pd
