@@ -61,8 +61,9 @@ def names_used(source):
         used.add(thing)
         things += results(thing)
         if inspect.isclass(thing):  # of an instance we know the attributes only
-            methods = attributes & {name for name in vars(thing) if not name.startswith("_")}
-            things += [method for name in methods if inspect.isroutine(method := getattr(thing, name))]
+            own = {name for base in thing.__mro__ if base.__module__.startswith("bsr") for name in vars(base)}
+            methods = [getattr(thing, name) for name in attributes & own if not name.startswith("_")]
+            things += [method for method in methods if inspect.isfunction(method) or inspect.ismethod(method)]
     return constants | {full_name(thing) for thing in used}
 
 
