@@ -257,6 +257,27 @@ def test_spectral_start_is_what_theory_says_of_it():
         assert np.mean(values) == pytest.approx(expected, abs=3 * spread + expected / 28)
 
 
+def test_spectral_start_knows_its_overlap_from_the_labels_alone():
+    """Of Luo, Alghamdi and Lu (2019), with means over the labels at hand for those over the model."""
+    for seed in range(3):
+        data = sample(Abs(0.2), 1.8, d=16, rho=0.25, seed=seed)
+        alpha, moment = data.problem.alpha, np.empty(len(data.y))
+        for mu, y in enumerate(data.y):  # E[h^2|y]: two normal bumps at +-y, cut by the prior
+            h = np.linspace(-9.0, 9.0, 4001)
+            weight = np.exp(-0.5 * h**2) * (np.exp(-((y - h) ** 2) / 0.4) + np.exp(-((y + h) ** 2) / 0.4))
+            moment[mu] = weight @ h**2 / weight.sum()
+        T = np.maximum(1.0 - 1.0 / moment, -4.0)
+        low, high = T.max() * (1 + 1e-12), 100.0
+        for _ in range(200):  # of the largest eigenvalue, where the teacher's direction has its own
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if np.mean(T * (moment - 1.0) / (middle - T)) > 1 / alpha else (low, middle)
+        ratio = (T / (low - T)) ** 2
+        overlap = (1 / alpha - np.mean(ratio)) / (1 / alpha + np.mean((moment - 1.0) * ratio))
+        _, noise, _, recovers = spectral(Abs(0.2), data.X, data.y, 1 / 16, 1.0, np.random.default_rng(0))
+        assert recovers
+        assert 1 / (1 + noise) == pytest.approx(overlap, rel=1e-6)
+
+
 def test_both_signs_of_a_start_give_both_signs_of_the_estimate():
     data = sample(Abs(0.1), 0.9, d=20)
     start = data.S + np.random.default_rng(1).standard_normal(data.S.shape)

@@ -203,9 +203,9 @@ def gamp_rie(
         V = noise * divergence, within [0, 1], for the next iteration
 
     and the rest is unchanged; `signal` is not measured but part of the channel. Before z, two EM steps move V to where
-    it is most likely given the labels, mean(g^2) = -mean(dg/domega). For linear labels this is mean(z^2), which
-    includes delta, and the iteration is the one above. It is what keeps it from exploding: with V from the matrix alone
-    labels that contradict the estimate have larger scores, and 1 / mean(g^2) takes these for *less* noise.
+    it is most likely given the labels, mean(g^2) = -mean(dg/domega). For linear labels without noise one step arrives,
+    and the iteration is the one above. It is what keeps it from exploding: with V from the matrix alone labels that
+    contradict the estimate have larger scores, and 1 / mean(g^2) takes these for *less* noise.
 
     A start that is independent of the data has no Onsager term, but the channel takes it for the overlap
     ||S||^2/(dL), while that of a random direction is ||S||/sqrt(dL) abs(xi) / sqrt(dL) with xi normal. They agree for
