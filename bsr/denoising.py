@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
+from scipy.special import dawsn
 
 from bsr import _denoisers, _soft_threshold
 from bsr._checks import as_real, check_broadcast, check_number, check_real, warn_convergence
@@ -16,6 +18,8 @@ from bsr._typing import Array, Numbers
 from bsr.spectrum import aspect_ratio, check_law, quadrature
 
 __all__ = [
+    "empirical_rie",
+    "empirical_rie_and_divergence",
     "mmse",
     "rie",
     "rie_and_divergence",
@@ -213,6 +217,146 @@ def rie_and_divergence(Y: ArrayLike, rho: float, noise: float) -> tuple[Array, f
     x = np.maximum(x, np.finfo(float).tiny ** 0.25)
     f, slope = shrink_and_slope(x, Y.shape[0] / Y.shape[1], rho, noise)
     return (left * f) @ right, spectral_divergence(x, f, slope, Y.shape)
+
+
+def empirical_rie(Y: ArrayLike, noise: float, *, bandwidth: float | None = None) -> Array:
+    """Optimal rotationally invariant estimator for a teacher of any spectrum: like `rie`, but it asks for no rank.
+
+    Parameters
+    ----------
+    Y : array_like, shape (L, d)
+        Noisy teacher, (S + sqrt(noise) Z) / (dL)^(1/4), in any unit.
+    noise : float
+        Variance of the noise on each entry of S, in the unit of Y squared; zero or positive.
+    bandwidth : float, optional
+        Standard deviation of the Gaussian that smooths the singular values, positive. Its unit, sqrt(noise) / b^(1/4),
+        is half of the largest singular value of noise in m x m entries of Y; m = min(L, d). By default 0.75 m^(-1/3).
+
+    Returns
+    -------
+    ndarray, shape (L, d)
+        Estimate of S / (dL)^(1/4).
+
+    Raises
+    ------
+    ValueError
+        If Y is not a finite matrix or a parameter is out of range.
+
+    Notes
+    -----
+    The map is that of `shrink`, f(x) = x - (2 noise / sqrt(b)) [(b - 1) / (2x) + Re G(x)], which holds for every law of
+    the teacher's singular values if its singular vectors are random, or nothing is known of them. Here Re G is that of
+    the singular values at hand, each smoothed by a Gaussian. The optimal map increases, so the values are replaced by
+    the nearest increasing sequence (isotonic regression), and negative ones by 0; and the whole is multiplied by the
+    factor in [0, 1] that Stein's estimate of the error prefers. It tends to 1, and helps where little is seen.
+
+    That the map increases follows for square matrices from free probability. f is the average of the teacher's singular
+    values +-s with weights 1/((u - s)^2 + v^2), where u = x - noise Re G(x) increases with x, and df/du is twice their
+    variance with the squares of these weights. f(x) <= x does not follow, and is not imposed: if all s are equal,
+    f enlarges the smaller x. But no f is larger than the largest x.
+
+    The width is set by the noise, not by the singular values, since the law of Y cannot vary faster than the noise
+    smooths it. Singular values are rigid: smoothed Re G scatters by 1/(m width) only, and its bias is width^2 inside
+    the bulks. With the default both vanish as m^(-2/3), and the loss against the exact map tends to 0.
+    Against `rie` with the right rank, the error grew by 1.8(1) % at m = 40, 0.6 % at 100 and 0.25 % at 200 (beta = 1,
+    rho = 0.2, noise 0.3 to 3), by half of that for beta = 2, rho = 0.5; a rank that is wrong by a factor 2 costs 1 to
+    11 %. Where noise is so large that it leaves linear shrinkage little to gain (noise 25 at m = 40), nor is anything
+    gained here.
+
+    References
+    ----------
+    Ledoit and Peche, arXiv:0911.3010, and Bun, Allez, Bouchaud and Potters, arXiv:1502.06736, for symmetric matrices;
+    Troiani et al., arXiv:2203.07752, for rectangular ones; Benaych-Georges, Bouchaud and Potters, arXiv:1901.05543,
+    for the map from the data alone; Ledoit and Wolf (2020), Annals of Statistics 48, for smoothing by a kernel. Book,
+    chapter 5, :eq:`eq-05-rie`.
+    """
+    Y, noise = _check_matrix(Y), check_number("noise", noise, "non-negative")
+    if noise == 0.0:
+        _check_bandwidth(bandwidth, Y)
+        return Y.copy()
+    return empirical_rie_and_divergence(Y, noise, bandwidth=bandwidth)[0]
+
+
+def empirical_rie_and_divergence(Y: ArrayLike, noise: float, *, bandwidth: float | None = None) -> tuple[Array, float]:
+    """The estimator `empirical_rie` and its divergence at Y: what message passing asks of a denoiser.
+
+    Parameters
+    ----------
+    Y : array_like, shape (L, d)
+        Noisy teacher.
+    noise : float
+        As in `empirical_rie`, positive.
+    bandwidth : float, optional
+        As in `empirical_rie`.
+
+    Returns
+    -------
+    S : ndarray, shape (L, d)
+        The estimate.
+    divergence : float
+        Mean over the entries of the derivative of the estimate of an entry with respect to the same entry of Y. It is
+        that of the estimator as it is, with all that it takes from Y; only the last factor is held fixed, which changes
+        it by order 1/(dL). So Stein's identity, :eq:`eq-05-stein`, gives the error.
+
+    Raises
+    ------
+    ValueError
+        If Y is not a finite matrix or a parameter is not positive and finite.
+
+    References
+    ----------
+    Book, chapter 5, :eq:`eq-05-stein` and :eq:`eq-05-divergence`.
+    """
+    Y, noise = _check_matrix(Y), check_number("noise", noise, "positive")
+    bandwidth = _check_bandwidth(bandwidth, Y)
+    left, x, right = np.linalg.svd(Y, full_matrices=False)
+    size = x[0] or 1.0
+    deviation = math.sqrt(noise) / Y.size**0.25 / size  # of an entry's noise, where the largest singular value is 1
+    if not 1e-150 < deviation < 1e150:  # squares would be lost
+        return (Y.copy(), 1.0) if deviation < 1.0 else (np.zeros_like(Y), 0.0)
+    x, f, slope = x / size, np.zeros(x.size), np.zeros(x.size)
+    zero = np.finfo(float).eps * max(Y.shape)  # what is smaller is rounding, and has no direction
+    k = np.count_nonzero(x > zero)
+    f[:k], slope[:k] = _empirical_map(x[:k], deviation, bandwidth, Y.shape)
+    divergence = spectral_divergence(np.maximum(x, zero), f, slope, Y.shape)
+    factor = 0.0
+    if (power := f @ f) > 0.0:
+        factor = min(max((f @ x - deviation**2 * Y.size * divergence) / power, 0.0), 1.0)
+    return (left * (size * factor * f)) @ right, factor * divergence
+
+
+def _check_bandwidth(bandwidth, Y):
+    return (
+        0.75 * min(Y.shape) ** (-1.0 / 3.0) if bandwidth is None else check_number("bandwidth", bandwidth, "positive")
+    )
+
+
+def _empirical_map(x, deviation, bandwidth, shape):
+    """Map of the singular values that are not 0, descending, and the derivative of each image by its own value.
+
+    `deviation` is that of the noise on an entry of the matrix.
+    """
+    width = bandwidth * math.sqrt(min(shape))
+    walls = sum(shape) - 2 * x.size  # what repels at 0: the long side, and singular values that vanish
+    t = x / (deviation * width)
+    apart, images = _smoothed_inverse(t[:, None] - t), _smoothed_inverse(t[:, None] + t)
+    for matrix in (*apart, *images):
+        np.fill_diagonal(matrix, 0.0)
+    drift = (apart[0] + images[0]).sum(axis=1) + walls / t
+    pools = isotonic_regression(x - (deviation / width) * drift, increasing=False)
+    # Row j, column k: derivative of the value j by x_k. Pools share their mean.
+    jacobian = (apart[1] - images[1]) / width**2
+    jacobian[np.diag_indices(x.size)] = 1.0 - ((apart[1] + images[1]).sum(axis=1) - walls / t / t) / width**2
+    sizes = np.diff(pools.blocks)
+    slope = np.add.reduceat(jacobian, pools.blocks[:-1], axis=0) / sizes[:, None]
+    slope = slope[np.repeat(np.arange(sizes.size), sizes), np.arange(x.size)]
+    return np.maximum(pools.x, 0.0), np.where(pools.x > 0.0, slope, 0.0)
+
+
+def _smoothed_inverse(t):
+    """1/t smoothed by a normal law of variance 1, and its derivative."""
+    smooth = math.sqrt(2.0) * dawsn(t / math.sqrt(2.0))
+    return smooth, 1.0 - t * smooth
 
 
 def _check_matrix(Y):

@@ -88,6 +88,7 @@ SINGLE = {
     spectrum.edges: {"beta": 2.0, "rho": 0.25, "noise": 0.5},
     spectrum.quadrature: {"beta": 2.0, "rho": 0.25, "noise": 0.5, "tol": 1e-9},
     denoising.rie: {"Y": DATA.S, "rho": 0.25, "noise": 0.5},
+    denoising.empirical_rie: {"Y": DATA.S, "noise": 0.5, "bandwidth": 0.5},
     denoising.soft_threshold: {"Y": DATA.S, "theta": 0.5},
     bsr.Problem: {"alpha": 0.4, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     estimators.gamp_rie: SAMPLES | {"rank": 2, "signal": 1.0, "tol": 0.1, "damping": 0.0, "iterations": 50},

@@ -125,7 +125,7 @@ def test_the_continued_formula_does_explode(few_samples, monkeypatch):
         assert np.max(errors_of(data, quiet, iterations=60, signal=1.0)[1]) > 1e6
 
 
-@pytest.mark.parametrize("rank", [1, 3, 40])
+@pytest.mark.parametrize("rank", [1, 3, 40, None])
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -239,6 +239,63 @@ def test_little_is_lost_by_measuring_the_signal():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Without a rank
+
+
+def test_little_is_lost_by_not_knowing_the_rank():
+    known, unknown, doubled, estimates = [], [], [], []
+    for seed in range(8):
+        data = bsr.Problem(alpha=0.5, beta=1, rho=0.2, delta=0.1).sample(40, seed)
+        rank, power = data.U.shape[1], np.mean(data.S**2)
+        for r, errors in ((rank, known), (None, unknown), (2 * rank, doubled)):
+            result = quiet(data.X, data.y, r, tol=1e-5, damping=0.3)
+            errors.append(bsr.mse(result.S, data.S) / power)
+            if r is None:
+                estimates.append((result.history.error_estimate[-1] / power, result.delta / power))
+    assert np.mean(unknown) == pytest.approx(np.mean(known) + 0.01, abs=0.008)  # 0.010(2) more
+    assert np.mean(unknown) < np.mean(doubled) - 0.02
+    error, delta = np.mean(estimates, axis=0)
+    assert error == pytest.approx(np.mean(unknown), abs=0.04)
+    assert delta == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_power_law_is_learned_better_than_by_any_rank():
+    rng = np.random.default_rng(3)
+    rotation, other = (np.linalg.qr(rng.standard_normal((30, 30)))[0] for _ in range(2))
+    S = (rotation / np.arange(1, 31)) @ other
+    S *= 30 / np.linalg.norm(S)
+    X = rng.standard_normal((450, 30, 30))
+    y = X.reshape(450, -1) @ S.ravel() / 30 + 0.3 * rng.standard_normal(450)
+    best = bsr.mse(quiet(X, y, tol=1e-5, damping=0.3).S, S)
+    for rank in (1, 2, 3, 5, 8, 15, 30):
+        assert bsr.mse(quiet(X, y, rank, tol=1e-5, damping=0.3).S, S) > best
+
+
+def test_without_a_rank_units_do_not_matter(sample):
+    X = sample.X.astype(np.float64)
+    expected = quiet(X, sample.y, iterations=20)
+    result = quiet(1e6 * X, 1e-9 * sample.y, iterations=20)
+    np.testing.assert_allclose(1e15 * result.S, expected.S, atol=1e-6)
+    np.testing.assert_allclose(1e30 * result.history.error_estimate, expected.history.error_estimate, rtol=1e-5)
+
+
+def test_without_a_rank_it_follows_state_evolution_at_first():
+    errors = []
+    for seed in range(4):
+        data = bsr.Problem(alpha=0.5, beta=1.5, rho=0.3, delta=0.1).sample(45, seed)
+        watch = TeacherError(data.S)
+        quiet(data.X, data.y, iterations=8, callback=watch)
+        errors.append(watch.error / np.mean(data.S**2))
+    expected = 1 - bayes.state_evolution(0.5, 1.5, 0.3, 0.1, iterations=8)[1:]
+    assert np.mean(errors, axis=0) == pytest.approx(expected, rel=0.07)
+
+
+def test_a_channel_needs_the_rank(sample):
+    with pytest.raises(ValueError, match=r"rank must be an integer >= 1 for Sign.*, got None"):
+        gamp_rie(sample.X, np.sign(sample.y), channel=bsr.channels.Sign(0.1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # It says when it failed
 
 
@@ -285,14 +342,15 @@ def labelled(draw, seed, n, new=1000):
     return X[:n], y[:n], X[n:], y[n:]
 
 
+@pytest.mark.parametrize("rank", [2, None])
 @pytest.mark.parametrize(("alpha", "damping"), [(0.3, 0.5), (1.5, 0.0)])
 @pytest.mark.parametrize("kind", [*NOT_WHITE, *HEAVY_TAILS])
-def test_an_estimate_that_is_worse_than_none_is_not_given_in_silence(kind, alpha, damping):
+def test_an_estimate_that_is_worse_than_none_is_not_given_in_silence(kind, alpha, damping, rank):
     for seed in range(2):
         X, y, new_X, new_y = labelled((NOT_WHITE | HEAVY_TAILS)[kind], seed, round(alpha * 196))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = gamp_rie(X, y, 2, damping=damping, iterations=60, tol=1e-3)
+            result = gamp_rie(X, y, rank, damping=damping, iterations=60, tol=1e-3)
         errors = new_y - new_X.reshape(1000, -1) @ result.S.ravel() / 14
         assert result.converged is (not caught)
         if np.mean(errors**2) > np.mean(new_y**2):
