@@ -220,12 +220,21 @@ def test_ties_and_zeros(Y, noise):
     assert abs(f[x < 1e-12 * x[0]]).max(initial=0.0) <= 1e-12 * x[0]
 
 
-def test_a_row_is_shrunk_as_by_stein():
-    # One singular value, f = x - noise (M - 1)/x: the rule of James and Stein, almost.
-    y = np.linspace(1.0, 3.0, 50)[None]
-    S = empirical_rie(y / 50**0.25, 0.5)
-    squares = np.sum(y**2)
-    assert S * 50**0.25 == pytest.approx(y * (1 - 0.5 * 49 / squares), rel=0.02)
+@pytest.mark.parametrize(("shape", "u"), [((1, 50), 0.012), ((50, 1), 0.014), ((6, 20), 0.03), ((8, 8), 0.05)])
+def test_a_matrix_of_rank_one_is_shrunk_as_by_james_and_stein(shape, u):
+    # The only singular value x is repelled by the walls, as if by L + d - 2 zeros: f = x - (L + d - 2) u x, with u the
+    # variance of an entry over x^2. The factor is by hand too.
+    rng = np.random.default_rng(10)
+    y = np.outer(rng.standard_normal(shape[0]), rng.standard_normal(shape[1]))
+    zeros = sum(shape) - 2
+    noise = u * np.sum(y**2)
+    f = 1 - zeros * u
+    degrees = 1 + zeros * u + zeros * f
+    factor = (f - u * degrees) / f**2
+    assert 0 < factor < 1
+    S, divergence = empirical_rie_and_divergence(y / y.size**0.25, noise)
+    assert S * y.size**0.25 == pytest.approx(factor * f * y, rel=1e-9)
+    assert divergence == pytest.approx(factor * degrees / y.size, rel=1e-9)
 
 
 @pytest.mark.parametrize("denoiser", [empirical_rie, empirical_rie_and_divergence])
