@@ -177,9 +177,9 @@ def gamp_rie(
     Without a rank, RIE is the map that follows from the singular values of R, with its own divergence, and ||S||^2 is
     kept to what the labels' power allows. For beta = 1, rho = 0.2, delta = 0.1 the error, in units of the signal,
     exceeds that with the right rank by 0.017(5) at alpha = 0.25 and 0.010(2) at 0.5 for d = 40, by 0.005(2) and
-    0.001(1) for d = 100. A rank that is wrong by a factor 2 costs more. Up to a quarter of the runs keep cycling, at
-    the same error, where the map's pools change; damping=0.3 settles some. At alpha = 0.05 the estimate may be worse
-    than none at d = 40, and then mostly does not settle.
+    0.001(1) for d = 100; a rank that is wrong by a factor 2 costs more there, 0.02 to 0.05. Up to a quarter of the runs
+    keep cycling, at the same error, where the map's pools change; damping=0.3 settles some. At alpha = 0.05 the
+    estimate may be worse than none at d = 40, and then it does not settle.
 
     The variance of the label noise is not asked for: the residuals tell the sum of noise and error, and no more is
     needed. In units in which the entries of X have mean square 1, starting from S = 0 and residuals z = 0, an iteration
