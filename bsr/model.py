@@ -1,9 +1,13 @@
 """The model: a problem (alpha, beta, rho, and delta or a channel) and its samples."""
 
+import shutil
 from dataclasses import dataclass, fields, replace
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+from tqdm import tqdm
 
 from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens, child_generator
 from bsr._typing import Array, Numbers, Random
@@ -107,14 +111,79 @@ class Problem:
         ValueError
             If `d` is too small for the ratios or `dtype` is neither float32 nor float64.
         """
-        n, L, r = self.sizes(d)
         rng, dtype = as_generator(rng), _token_type(dtype)
         U, V = self.sample_teacher(d, rng)
-        S = U @ V.T / np.sqrt(r)
+        S = U @ V.T / np.sqrt(U.shape[1])
         X = self.sample_tokens(d, rng, dtype)
-        y = self.sample_labels(X, S, rng)
+        return self._data(X, self.sample_labels(X, S, rng), S, U, V)
+
+    def _data(self, X, y, S, U, V):
+        """A sample, with the ratios of its integers."""
+        (n, L, d), r = X.shape, U.shape[1]
         rounded = replace(self, alpha=n / (d * L), beta=L / d, rho=r / min(d, L))
         return Data(X=X, y=y, S=S, U=U, V=V, problem=rounded)
+
+    def sample_to(
+        self,
+        path: str | PathLike,
+        d: int,
+        rng: Random = 0,
+        dtype: DTypeLike = np.float32,
+        *,
+        progress: bool = False,
+    ) -> "Data":
+        """Draw a sample whose tokens go to a file, block by block: for more of them than memory holds.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The file, which must not exist; in NumPy's format, so that it should end in .npy. Until it is complete its
+            name has .part at the end.
+        d, rng, dtype
+            As in `sample`, which draws the same tokens, and the same labels up to rounding.
+        progress : bool, default False
+            Show a progress bar.
+
+        Returns
+        -------
+        Data
+            Its `X` is a memory map of the file, read-only: pages that nobody needs are given back. Estimators take it
+            as it is.
+
+        Raises
+        ------
+        ValueError
+            As `sample`.
+        FileExistsError
+            If there is such a file.
+        OSError
+            If the disk has no room for it, or cannot be written.
+        """
+        n, L, r = self.sizes(d)
+        rng, dtype, path = as_generator(rng), _token_type(dtype), Path(path)
+        if path.exists():
+            raise FileExistsError(f"path must be a new file, {path} exists")
+        size, room = n * L * d * dtype.itemsize, shutil.disk_usage(path.parent).free
+        if size > room:
+            raise OSError(f"{path} needs {size / 1e9:.3g} GB for (n, L, d) = {n, L, d}, {room / 1e9:.3g} GB are free")
+        U, V = self.sample_teacher(d, rng)
+        S, h, step = U @ V.T / np.sqrt(r), np.empty(n), max(1, _BLOCK // (L * d))
+        tokens = child_generator(rng, _TOKENS)
+        part = path.with_name(path.name + ".part")
+        try:
+            with part.open("wb") as file, tqdm(total=n, disable=not progress, desc="tokens") as bar:
+                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n, L, d)}
+                np.lib.format.write_array_header_1_0(file, header)
+                for i in range(0, n, step):
+                    block = tokens.standard_normal((min(step, n - i), L, d), dtype=dtype)
+                    h[i : i + step] = forward(block, S) / np.sqrt(L * d)
+                    block.tofile(file)
+                    bar.update(len(block))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        y = self._channel.sample(h, child_generator(rng, _NOISE))
+        return self._data(np.load(path, mmap_mode="r"), y, S, U, V)
 
     def sample_teacher(self, d: int, rng: Random = 0) -> tuple[Array, Array]:
         """Draw the factors of a teacher.
@@ -191,7 +260,11 @@ class Problem:
         """
         if np.ndim(S) != 2:
             raise ValueError(f"S must be one matrix of shape (L, d), got shape {np.shape(S)}")
-        return (self.channel or Linear(self.delta)).sample(predict(X, S), child_generator(rng, _NOISE))
+        return self._channel.sample(predict(X, S), child_generator(rng, _NOISE))
+
+    @property
+    def _channel(self):
+        return self.channel or Linear(self.delta)
 
 
 def _token_type(dtype):

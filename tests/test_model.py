@@ -296,3 +296,49 @@ def test_predictions_in_blocks_are_the_same(monkeypatch):
 def test_what_cannot_be_predicted_is_named(X, S, message):
     with pytest.raises(ValueError, match=message):
         bsr.predict(X, S)
+
+
+@pytest.mark.parametrize("problem", [bsr.Problem(0.5, 2.0, 0.3, 0.1), bsr.Problem(0.4, channel=bsr.channels.Sign(0.1))])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sample_in_a_file_is_the_one_in_memory(problem, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr("bsr.model._BLOCK", 7 * 20 * 20)  # many blocks, and a last one that is short
+    here, there = problem.sample(20, 5, dtype), problem.sample_to(tmp_path / "X.npy", 20, 5, dtype)
+    np.testing.assert_array_equal(there.X, here.X)
+    np.testing.assert_allclose(there.y, here.y, atol=1e-12)
+    np.testing.assert_array_equal(there.S, here.S)
+    assert there.problem == here.problem
+    assert isinstance(there.X, np.memmap)
+    assert not there.X.flags.writeable
+    assert [path.name for path in tmp_path.iterdir()] == ["X.npy"]
+
+
+def test_a_generator_goes_on_after_a_sample_in_a_file(tmp_path):
+    here, there = np.random.default_rng(2), np.random.default_rng(2)
+    bsr.Problem(0.5, delta=0.1).sample(12, here)
+    bsr.Problem(0.5, delta=0.1).sample_to(tmp_path / "X.npy", 12, there)
+    assert here.random() == there.random()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    path = tmp_path / "X.npy"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="path must be a new file"):
+        bsr.Problem(0.5).sample_to(path, 12)
+    assert path.read_text() == "mine"
+
+
+def test_an_interrupted_sample_leaves_no_file(tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bsr.model.forward", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bsr.Problem(0.5).sample_to(tmp_path / "X.npy", 12)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
+    with pytest.raises(OSError, match=r"needs 33.6 GB for \(n, L, d\) = \(64800, 360, 360\), 1 GB are free"):
+        bsr.Problem(0.5).sample_to(tmp_path / "X.npy", 360)
+    assert list(tmp_path.iterdir()) == []
