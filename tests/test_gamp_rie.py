@@ -266,15 +266,15 @@ def test_a_power_law_is_learned_better_than_by_any_rank():
     S *= 30 / np.linalg.norm(S)
     X = rng.standard_normal((450, 30, 30))
     y = X.reshape(450, -1) @ S.ravel() / 30 + 0.3 * rng.standard_normal(450)
-    best = bsr.mse(quiet(X, y, tol=1e-5, damping=0.3).S, S)
+    best = bsr.mse(quiet(X, y, None, tol=1e-5, damping=0.3).S, S)
     for rank in (1, 2, 3, 5, 8, 15, 30):
         assert bsr.mse(quiet(X, y, rank, tol=1e-5, damping=0.3).S, S) > best
 
 
 def test_without_a_rank_units_do_not_matter(sample):
     X = sample.X.astype(np.float64)
-    expected = quiet(X, sample.y, iterations=20)
-    result = quiet(1e6 * X, 1e-9 * sample.y, iterations=20)
+    expected = quiet(X, sample.y, None, iterations=20)
+    result = quiet(1e6 * X, 1e-9 * sample.y, None, iterations=20)
     np.testing.assert_allclose(1e15 * result.S, expected.S, atol=1e-6)
     np.testing.assert_allclose(1e30 * result.history.error_estimate, expected.history.error_estimate, rtol=1e-5)
 
@@ -284,7 +284,7 @@ def test_without_a_rank_it_follows_state_evolution_at_first():
     for seed in range(4):
         data = bsr.Problem(alpha=0.5, beta=1.5, rho=0.3, delta=0.1).sample(45, seed)
         watch = TeacherError(data.S)
-        quiet(data.X, data.y, iterations=8, callback=watch)
+        quiet(data.X, data.y, None, iterations=8, callback=watch)
         errors.append(watch.error / np.mean(data.S**2))
     expected = 1 - bayes.state_evolution(0.5, 1.5, 0.3, 0.1, iterations=8)[1:]
     assert np.mean(errors, axis=0) == pytest.approx(expected, rel=0.07)
@@ -292,7 +292,7 @@ def test_without_a_rank_it_follows_state_evolution_at_first():
 
 def test_a_channel_needs_the_rank(sample):
     with pytest.raises(ValueError, match=r"rank must be an integer >= 1 for Sign.*, got None"):
-        gamp_rie(sample.X, np.sign(sample.y), channel=bsr.channels.Sign(0.1))
+        gamp_rie(sample.X, np.sign(sample.y), None, channel=bsr.channels.Sign(0.1))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

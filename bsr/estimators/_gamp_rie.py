@@ -105,7 +105,7 @@ class GampRie(Result):
 def gamp_rie(
     X: ArrayLike,
     y: ArrayLike,
-    rank: int | None = None,
+    rank: int | None,
     *,
     channel: Channel | None = None,
     start: str | ArrayLike | None = None,
@@ -126,9 +126,9 @@ def gamp_rie(
         are in float64 all the same. Copied once unless C-contiguous.
     y : array_like, shape (n,)
         Labels, in any unit; if there is a channel, in its own.
-    rank : int, optional
-        Rank r of the teacher, at least 1. None, the default, for a teacher of unknown rank or of any other spectrum:
-        the denoiser is then `bsr.denoising.empirical_rie`, which finds it in the data. A channel needs the rank.
+    rank : int or None
+        Rank r of the teacher, at least 1. None for a teacher of unknown rank or of any other spectrum: the denoiser is
+        then `bsr.denoising.empirical_rie`, which finds it in the data. A channel needs the rank.
     channel : bsr.channels.Channel, optional
         How labels come from h = <X, S>/sqrt(dL). Linear labels by default; of `Linear` the noise is not used.
     start : {"zero", "random", "spectral"} or array_like, shape (L, d), optional
