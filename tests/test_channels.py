@@ -294,6 +294,7 @@ def test_impossible_labels_are_named_with_their_channel(channel, bad, allowed):
         (lambda: Poisson(1.0, 3.0).information(0.5), "rate and gain must give counts below"),
         (lambda: Custom(1.0, [0, 1]), "log_likelihood must be a function"),
         (lambda: Custom(lambda y, h: 0 * (y + h), [[0, 1]]), "outputs must be a list of numbers"),
+        (lambda: Sign(0.1).test_error(0.2, error=0.1), "error must be 1 - q where both are given, got 0.1 and 0.2"),
         (lambda: Custom(lambda y, h: 0 * (y + h), [0, 1]), "log_likelihood must have probabilities that add up to 1"),
         (lambda: Custom(lambda y, h: 0 * (y + h), [0, 1], [0.5]), "weights must have the length 2"),
         (lambda: Sign().information(1.5), "q must be in"),

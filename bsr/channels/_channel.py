@@ -247,4 +247,7 @@ def _overlap(q, error):
     if q is None:
         error = check_real("error", error, "overlap")
         return 1.0 - error, error
-    return check_broadcast(q=(q, "overlap"), error=(error, "overlap"))
+    q, error = check_broadcast(q=(q, "overlap"), error=(error, "overlap"))
+    if (bad := abs(q + error - 1.0) > 1e-6).any():
+        raise ValueError(f"error must be 1 - q where both are given, got {error[bad].item(0)!r} and {q[bad].item(0)!r}")
+    return q, error

@@ -144,7 +144,8 @@ class Poisson(Smooth):
     Raises
     ------
     ValueError
-        If a parameter is out of range or not finite.
+        If a parameter is out of range or not finite. Of the averages, `information` and those that theory needs: if
+        counts above 1e5 matter. They take seconds where counts are large, once.
 
     References
     ----------

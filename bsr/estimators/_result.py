@@ -32,6 +32,9 @@ class Result(Short):
     def predict(self, X: ArrayLike) -> Array:
         """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`. For a channel, h: classes are its sign.
 
+        The best guess of a channel's label is ``channel.predict(result.predict(X), V)`` with V what is not known of h:
+        ``result.history.error_estimate[-1]`` of `gamp_rie`, ``result.spread`` of `posterior`.
+
         Parameters
         ----------
         X : array_like, shape (n, L, d)
