@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import warnings
+from dataclasses import fields
 
 from scipy.optimize import bisect
 
@@ -26,14 +27,7 @@ of the noise on a label whose signal has variance 1. Errors are per entry: 1 is 
 which lose the sign, they are up to the sign. With --channel, errors of new labels are told too: the probability of the
 wrong class, or the squared error of the label, noise included. In a hard phase an error may be passed by a jump.
 """
-_CHANNELS = {  # with the options that each one takes
-    "linear": (channels.Linear, ("delta",)),
-    "sign": (channels.Sign, ("delta",)),
-    "relu": (channels.ReLU, ("delta",)),
-    "abs": (channels.Abs, ("delta",)),
-    "logistic": (channels.Logistic, ("scale",)),
-    "poisson": (channels.Poisson, ("rate", "gain")),
-}
+_CHANNELS = {name.lower(): kind for name, kind in channels.NAMED.items()}
 _CURVES = {"bayes_optimal": bayes.mmse, "message_passing": bayes.algorithmic_mmse}
 
 
@@ -89,7 +83,8 @@ def _channel(args):
     """The channel, and the options that say so; None for linear labels."""
     if args.channel not in _CHANNELS:
         raise ValueError(f"--channel must be one of {', '.join(_CHANNELS)}, got {args.channel!r}")
-    make, takes = _CHANNELS[args.channel]
+    make = _CHANNELS[args.channel]
+    takes = [field.name for field in fields(make)]
     given = {name: value for name in ("delta", "scale", "rate", "gain") if (value := getattr(args, name)) is not None}
     for name, value in given.items():
         if name not in takes and not (name == "delta" and value == 0.0):

@@ -360,8 +360,10 @@ def _smoothed_inverse(t):
 
 def _check_matrix(Y):
     Y = as_real("Y", Y)
-    if Y.ndim != 2 or 0 in Y.shape or not np.isfinite(Y).all():
+    if Y.ndim != 2 or 0 in Y.shape:
         raise ValueError(f"Y must be a finite matrix of shape (L, d), got shape {Y.shape}")
+    if not np.isfinite(Y).all():
+        raise ValueError(f"Y must be a finite matrix, got {Y[~np.isfinite(Y)][0]}")
     return Y
 
 

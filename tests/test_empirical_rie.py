@@ -244,6 +244,7 @@ def test_a_matrix_of_rank_one_is_shrunk_as_by_james_and_stein(shape, u):
     ("change", "message"),
     [
         ({"Y": np.ones(3)}, r"Y must be a finite matrix of shape \(L, d\), got shape \(3,\)"),
+        ({"Y": [[1.0, np.nan]]}, "Y must be a finite matrix, got nan"),
         ({"Y": np.full((3, 3), np.nan)}, "Y must be a finite matrix"),
         ({"Y": np.ones((0, 3))}, "Y must be a finite matrix"),
         ({"noise": -1.0}, "noise must be"),

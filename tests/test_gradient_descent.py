@@ -37,6 +37,19 @@ def loss(X, y, U, V, weight_decay):
     return len(y) / 4 * training_error(X, y, S) + weight_decay / 2 * (np.sum(U**2) + np.sum(V**2))
 
 
+def slopes(f, factors, which, h):
+    """Central differences of f by the entries of one of two factors."""
+    gradient = np.empty_like(factors[which])
+    for entry in np.ndindex(gradient.shape):
+        values = []
+        for sign in (1, -1):
+            moved = [factor.copy() for factor in factors]
+            moved[which][entry] += sign * h
+            values.append(f(*moved))
+        gradient[entry] = (values[0] - values[1]) / (2 * h)
+    return gradient
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.7])
 def test_one_step_is_minus_lr_times_the_gradient_of_the_loss(data, factors, weight_decay):
     lr, h = 0.3, 1e-5
@@ -44,14 +57,7 @@ def test_one_step_is_minus_lr_times_the_gradient_of_the_loss(data, factors, weig
     result = gradient_descent(data.X, data.y, 2, init=(U, V), steps=1, lr=lr, weight_decay=weight_decay, **IN_DOUBLE)
     for which, new in enumerate((result.U[0], result.V[0])):
         old = (U, V)[which]
-        gradient = np.empty_like(old)
-        for entry in np.ndindex(old.shape):
-            values = []
-            for sign in (1, -1):
-                moved = [U.copy(), V.copy()]
-                moved[which][entry] += sign * h
-                values.append(loss(data.X, data.y, *moved, weight_decay))
-            gradient[entry] = (values[0] - values[1]) / (2 * h)
+        gradient = slopes(lambda *factors: loss(data.X, data.y, *factors, weight_decay), (U, V), which, h)
         np.testing.assert_allclose((old - new) / lr, gradient, rtol=1e-6, atol=1e-8)
 
 
@@ -630,14 +636,7 @@ def test_a_step_goes_down_the_gradient_of_the_channels_loss(data, factors, name)
     for which, new in enumerate((result.U[0], result.V[0])):
         old = (U, V)[which]
         new = new if np.sum(new * old) > 0.0 else -new
-        gradient = np.empty_like(old)
-        for entry in np.ndindex(old.shape):
-            values = []
-            for sign in (1, -1):
-                moved = [U.copy(), V.copy()]
-                moved[which][entry] += sign * h
-                values.append(channel_loss(name, data.X, y, *moved))
-            gradient[entry] = (values[0] - values[1]) / (2 * h)
+        gradient = slopes(lambda *factors: channel_loss(name, data.X, y, *factors), (U, V), which, h)
         np.testing.assert_allclose((old - new) / lr, gradient, rtol=1e-6, atol=1e-7)
 
 

@@ -12,6 +12,8 @@ from bsr.channels._smooth import Custom, Logistic, Poisson
 
 __all__ = ["Abs", "Channel", "Custom", "Linear", "Logistic", "Poisson", "ReLU", "Sign"]
 
+NAMED = {kind.__name__: kind for kind in (Linear, Sign, ReLU, Abs, Logistic, Poisson)}  # those that a text describes
+
 
 def resolve(delta, channel):
     """`delta` and None for linear labels, of which `delta` is the noise; else `delta`, which is 0, and the channel."""

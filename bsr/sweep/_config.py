@@ -8,8 +8,8 @@ from itertools import product
 from os import PathLike
 from pathlib import Path
 
-from bsr import channels
 from bsr._checks import check_integer
+from bsr.channels import NAMED
 from bsr.model import Problem
 from bsr.sweep._tasks import ESTIMATORS, FINISHERS, Estimator, Task
 
@@ -29,7 +29,6 @@ _KEYS = {
     "[sweep]": ("seed", "seeds", "d", "dtype"),
     "[problem]": ("alpha", "beta", "rho", "delta", "channel"),
 }
-_CHANNELS = {name: getattr(channels, name) for name in ("Linear", "Sign", "ReLU", "Abs", "Logistic", "Poisson")}
 
 
 @dataclass(frozen=True)
@@ -226,11 +225,11 @@ def _problems(table):
 def _channel(table):
     """The channel that one table describes."""
     name = table.pop("name", None)
-    if name not in _CHANNELS:
-        raise ValueError(f"name of channel in [problem] must be one of {', '.join(_CHANNELS)}, got {name!r}")
-    if unknown := sorted(set(table) - set(allowed := inspect.signature(_CHANNELS[name]).parameters)):
+    if name not in NAMED:
+        raise ValueError(f"name of channel in [problem] must be one of {', '.join(NAMED)}, got {name!r}")
+    if unknown := sorted(set(table) - set(allowed := inspect.signature(NAMED[name]).parameters)):
         raise ValueError(f"unknown key {unknown[0]!r} in channel {name}; allowed are {', '.join(allowed)}")
-    return _CHANNELS[name](**table)
+    return NAMED[name](**table)
 
 
 def _variants(table):
