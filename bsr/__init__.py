@@ -2,7 +2,7 @@
 
 import importlib
 
-from bsr import channels, denoising, estimators, sensing, spectrum, theory
+from bsr import channels, denoising, estimators, sensing, spectrum, theory, tokens
 from bsr._checks import ConvergenceWarning
 from bsr._version import __version__
 from bsr.model import Data, Problem, mse, predict
@@ -21,6 +21,7 @@ __all__ = [
     "spectrum",
     "sweep",
     "theory",
+    "tokens",
 ]
 
 # Imported when they are asked for. `plotting` needs an extra, so a star import leaves it out.

@@ -15,7 +15,7 @@ _CONDITIONS = {
     "weight": (lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
 }
 
-_LARGEST, _SMALLEST = 1e30, 1e-30  # of data: their eighth powers are still numbers
+LARGEST, _SMALLEST = 1e30, 1e-30  # of data: their eighth powers are still numbers
 
 
 class ConvergenceWarning(UserWarning):
@@ -182,13 +182,13 @@ def check_tokens(X, *, scan=True):
 
 def in_range(array):
     """Whether the largest modulus of the entries is neither zero nor too small nor too large, and none is NaN."""
-    return bool(_SMALLEST <= max(array.max(), -array.min()) <= _LARGEST)
+    return bool(_SMALLEST <= max(array.max(), -array.min()) <= LARGEST)
 
 
 def check_range(name, array):
     """Raise ValueError unless the entries of `array` are finite, and the largest has a modulus in range or is zero."""
     largest = max(array.max(), -array.min())  # NaN if there is one
-    if not largest <= _LARGEST:
-        raise ValueError(f"{name} must be finite and at most {_LARGEST} in modulus, got {largest}")
+    if not largest <= LARGEST:
+        raise ValueError(f"{name} must be finite and at most {LARGEST} in modulus, got {largest}")
     if 0.0 < largest < _SMALLEST:
         raise ValueError(f"{name} must have entries of at least {_SMALLEST} in modulus, or none, got {largest} at most")

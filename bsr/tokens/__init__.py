@@ -1,0 +1,13 @@
+"""The one door to the data: what an estimator may ask of n token sequences, wherever they are.
+
+Arrays, memory maps and dask arrays need no wrapping: estimators do it themselves. The kinds here are for more: files
+larger than memory, options, and views that change tokens without touching them.
+"""
+
+from bsr.tokens._array import ArrayTokens
+from bsr.tokens._file import FileTokens
+from bsr.tokens._open import as_tokens
+from bsr.tokens._tokens import Tokens
+from bsr.tokens._views import Centred, Whitened
+
+__all__ = ["ArrayTokens", "Centred", "FileTokens", "Tokens", "Whitened", "as_tokens"]

@@ -1,0 +1,79 @@
+"""Whatever holds tokens, and labels with them, as estimators take them."""
+
+import mmap
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bsr._checks import as_real, check_range
+from bsr._memory import available
+from bsr._typing import Array
+from bsr.tokens._array import ArrayTokens
+from bsr.tokens._file import FileTokens
+from bsr.tokens._tokens import Tokens
+
+__all__ = ["as_tokens", "open_samples"]
+
+
+def as_tokens(X: ArrayLike | Tokens) -> Tokens:
+    """Whatever holds tokens, wrapped.
+
+    Parameters
+    ----------
+    X : array_like or Tokens, shape (n, L, d)
+        `Tokens` are returned as they are, dask arrays become `DaskTokens`, memory maps of whole .npy files that are
+        larger than half of the memory available become `FileTokens`, tensors on a GPU `TorchTokens`, and anything else
+        `ArrayTokens`.
+
+    Returns
+    -------
+    Tokens
+
+    Raises
+    ------
+    ValueError
+        If it is no array of real numbers of three axes, none of them empty.
+    """
+    if isinstance(X, Tokens):
+        return X
+    if _is_large_map(X):
+        return FileTokens(X.filename)
+    return ArrayTokens(X)
+
+
+def open_samples(X: ArrayLike | Tokens, y: ArrayLike, *, scan: bool = True) -> tuple[Tokens, Array]:
+    """Tokens and labels, checked against each other; labels as float64.
+
+    Parameters
+    ----------
+    X : array_like or Tokens, shape (n, L, d)
+    y : array_like, shape (n,)
+    scan : bool, default True
+        Whether to read X for entries that are not finite or out of range. False leaves it to the caller, who passes
+        over X anyway and calls `check_range` when a sum looks wrong.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not match, an axis is empty, or entries are not finite, so large that powers overflow or so
+        small that they vanish.
+    """
+    X, y = as_tokens(X), as_real("y", y)
+    if y.shape != X.shape[:1]:
+        raise ValueError(f"y must have shape ({len(X)},) to match X {X.shape}, got {y.shape}")
+    if scan:
+        X.check_range()
+    check_range("y", y)
+    return X, np.require(y, requirements=["C", "A"])
+
+
+def _is_large_map(X):
+    """Whether X is a memory map of all of an .npy file, read-only, for which memory may be short."""
+    return (
+        isinstance(X, np.memmap)
+        and isinstance(X.base, mmap.mmap)
+        and X.mode == "r"
+        and X.ndim == 3
+        and str(X.filename).endswith(".npy")
+        and X.nbytes > available() / 2
+    )
