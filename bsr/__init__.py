@@ -2,7 +2,7 @@
 
 import importlib
 
-from bsr import channels, denoising, estimators, sensing, spectrum, theory, tokens
+from bsr import channels, denoising, ensembles, estimators, sensing, spectrum, theory, tokens
 from bsr._checks import ConvergenceWarning
 from bsr._version import __version__
 from bsr.model import Data, Problem, mse, predict
@@ -14,6 +14,7 @@ __all__ = [
     "__version__",
     "channels",
     "denoising",
+    "ensembles",
     "estimators",
     "mse",
     "predict",

@@ -120,6 +120,13 @@ def check_integer(name, value, minimum):
     return int(value)
 
 
+def check_token_type(dtype):
+    """Return `dtype` as a NumPy type; raise ValueError if tokens can have no such type."""
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return np.dtype(dtype)
+
+
 def check_callback(callback):
     """Return `callback`, a function of a state or None; raise ValueError otherwise."""
     if callback is not None and not callable(callback):

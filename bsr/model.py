@@ -9,9 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from tqdm import tqdm
 
-from bsr._checks import as_generator, as_real, check_integer, check_number, check_tokens, child_generator
+from bsr._checks import (
+    as_generator,
+    as_real,
+    check_integer,
+    check_number,
+    check_token_type,
+    check_tokens,
+    child_generator,
+)
 from bsr._typing import Array, Numbers, Random
 from bsr.channels import Channel, Linear, resolve
+from bsr.ensembles import Ensemble
 from bsr.sensing import forward
 
 __all__ = ["Data", "Problem", "mse", "predict"]
@@ -89,7 +98,9 @@ class Problem:
                 raise ValueError(f"d={d} is too small for {ratio}={getattr(self, ratio)}: {symbol} would be 0")
         return n, L, r
 
-    def sample(self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32) -> "Data":
+    def sample(
+        self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32, *, tokens: Ensemble | None = None
+    ) -> "Data":
         """Draw a teacher, n sequences of tokens and their labels: the three next methods, with one generator.
 
         Parameters
@@ -100,6 +111,8 @@ class Problem:
             Source of randomness.
         dtype : {numpy.float32, numpy.float64}, default numpy.float32
             Type of the tokens X. The labels are computed and stored in float64.
+        tokens : bsr.ensembles.Ensemble, optional
+            Law of the tokens; None means standard normal entries.
 
         Returns
         -------
@@ -109,12 +122,12 @@ class Problem:
         Raises
         ------
         ValueError
-            If `d` is too small for the ratios or `dtype` is neither float32 nor float64.
+            If `d` is too small for the ratios, `dtype` is neither float32 nor float64, or `tokens` is no ensemble.
         """
-        rng, dtype = as_generator(rng), _token_type(dtype)
+        rng, dtype = as_generator(rng), check_token_type(dtype)
         U, V = self.sample_teacher(d, rng)
         S = U @ V.T / np.sqrt(U.shape[1])
-        X = self.sample_tokens(d, rng, dtype)
+        X = self.sample_tokens(d, rng, dtype, tokens=tokens)
         return self._data(X, self.sample_labels(X, S, rng), S, U, V)
 
     def _data(self, X, y, S, U, V):
@@ -160,7 +173,7 @@ class Problem:
             If the disk has no room for it, or cannot be written.
         """
         n, L, r = self.sizes(d)
-        rng, dtype, path = as_generator(rng), _token_type(dtype), Path(path)
+        rng, dtype, path = as_generator(rng), check_token_type(dtype), Path(path)
         if path.exists():
             raise FileExistsError(f"path must be a new file, {path} exists")
         size, room = n * L * d * dtype.itemsize, shutil.disk_usage(path.parent).free
@@ -209,7 +222,9 @@ class Problem:
         rng = as_generator(rng)
         return rng.standard_normal((L, r)), rng.standard_normal((d, r))
 
-    def sample_tokens(self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32) -> np.ndarray:
+    def sample_tokens(
+        self, d: int, rng: Random = 0, dtype: DTypeLike = np.float32, *, tokens: Ensemble | None = None
+    ) -> np.ndarray:
         """Draw n sequences of L tokens of dimension `d`.
 
         Parameters
@@ -220,19 +235,24 @@ class Problem:
             Source of randomness. An integer may be that of the teacher: tokens have a stream of their own.
         dtype : {numpy.float32, numpy.float64}, default numpy.float32
             Type of the tokens.
+        tokens : bsr.ensembles.Ensemble, optional
+            Their law; None means standard normal entries.
 
         Returns
         -------
         ndarray, shape (n, L, d)
-            Standard normal entries.
 
         Raises
         ------
         ValueError
             As `sample`.
         """
-        n, L, _ = self.sizes(d)
-        return child_generator(rng, _TOKENS).standard_normal((n, L, d), dtype=_token_type(dtype))
+        (n, L, _), dtype, rng = self.sizes(d), check_token_type(dtype), child_generator(rng, _TOKENS)
+        if tokens is None:
+            return rng.standard_normal((n, L, d), dtype=dtype)
+        if not isinstance(tokens, Ensemble):
+            raise ValueError(f"tokens must be None or one of bsr.ensembles, got {tokens!r}")
+        return tokens.sample((n, L, d), rng, dtype)
 
     def sample_labels(self, X: ArrayLike, S: ArrayLike, rng: Random = 0) -> Array:
         """Label sequences, the model's or your own, by a teacher.
@@ -267,12 +287,6 @@ class Problem:
         return self.channel or Linear(self.delta)
 
 
-def _token_type(dtype):
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return np.dtype(dtype)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """One sample of a problem. Equal to itself alone, and shown in one line.
@@ -280,7 +294,7 @@ class Data:
     Attributes
     ----------
     X : ndarray, shape (n, L, d)
-        Token sequences, standard normal entries.
+        Token sequences; their entries are standard normal unless another law was asked for.
     y : ndarray, shape (n,)
         Labels, float64.
     S : ndarray, shape (L, d)

@@ -33,6 +33,10 @@ def sample_complexity_of_interpolation(error, beta, rho, delta):
     return nuclear_norm.sample_complexity(error, beta, rho, delta, lam=0.0)
 
 
+def error_for_correlated_tokens(alpha, delta, lam):
+    return ridge.correlated_mse(alpha, np.array([0.5, 1.0, 2.0]), 0.75, delta=delta, lam=lam)
+
+
 def error_for_signs(alpha, beta, rho):
     return bayes.mmse(alpha, beta, rho, channel=channels.Sign(0.5))
 
@@ -50,6 +54,7 @@ ELEMENTWISE = {
     bayes.sample_complexity: {"error": 0.5, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     bayes.free_entropy: {"q": 0.5, "alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5},
     ridge.mse: {"alpha": 0.375, "delta": 0.5, "lam": 0.25},
+    error_for_correlated_tokens: {"alpha": 0.375, "delta": 0.5, "lam": 0.25},
     ridge.sample_complexity: {"error": 0.5, "delta": 0.5},
     nuclear_norm.mse: {"alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5, "lam": 0.25},
     nuclear_norm.optimal_lam: {"alpha": 0.375, "beta": 2.0, "rho": 0.25, "delta": 0.5},

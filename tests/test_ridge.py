@@ -115,6 +115,75 @@ def test_theory_refuses_nonsense(arguments):
         error(*arguments)
 
 
+# The theory of correlated tokens
+
+
+def correlated(alpha, left, right, **options):
+    return bsr.theory.ridge.correlated_mse(alpha, left, right, **options)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("lam", [0.0, 1e-9, 1e-3, 1.0, 1e5])
+def test_tokens_without_correlations_give_the_error_of_white_ones(delta, lam):
+    alpha = np.array([1e-3, 0.4, 0.9999, 1.0, 1.5, 30.0])
+    found = correlated(alpha, np.ones(3), np.ones(5), delta=delta, lam=lam)
+    np.testing.assert_allclose(found, error(alpha, delta, lam), rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(
+        correlated(alpha, 4.0, 0.5, delta=delta, lam=2 * lam), 2 * error(alpha, delta / 2, lam), rtol=1e-11, atol=1e-15
+    )  # units
+
+
+def test_limits_of_correlated_tokens():
+    left, right = np.array([2.0, 1.0, 0.5]), np.array([3.0, 0.2])
+    power = np.mean(left) * np.mean(right)
+    assert correlated(0.7, left, right, delta=0.5, lam=1e9) == pytest.approx(power, rel=1e-8)
+    assert correlated(1e-9, left, right, delta=0.5) == pytest.approx(power, rel=1e-8)
+    # Above the threshold least squares has the error delta / (alpha - 1), whatever the covariance ...
+    assert correlated(1.5, left, right, delta=0.3, lam=0.0) == pytest.approx(0.3 / 0.5, rel=1e-13)
+    assert correlated(1.5, left, right, delta=0.3, lam=1e-12) == pytest.approx(0.3 / 0.5, rel=1e-10)
+    assert correlated(0.5, left, right, delta=0.3, lam=1e-12) == pytest.approx(
+        correlated(0.5, left, right, delta=0.3, lam=0.0), rel=1e-9
+    )
+    assert correlated(1.0, left, right, delta=0.3, lam=0.0) == np.inf
+    # ... and directions without tokens neither help nor hurt: half of them, twice the samples for each of the others.
+    half = correlated(0.6, np.append(left, [0, 0, 0]), right, delta=0.3, lam=0.2)
+    assert half == pytest.approx(0.5 * correlated(1.2, left, right, delta=0.6, lam=0.4), rel=1e-12)
+
+
+def test_the_best_penalty_is_the_noise_for_correlated_tokens_too():
+    left, right = 0.8 ** np.arange(10), 0.5 ** np.arange(6)
+    alpha, lam = np.array([0.2, 1.0, 3.0])[:, None], 0.1 * np.array([0.5, 0.9, 1.1, 2.0])
+    best = correlated(alpha, left, right, delta=0.1)
+    np.testing.assert_array_equal(best, correlated(alpha, left, right, delta=0.1, lam=0.1))
+    assert np.all(correlated(alpha, left, right, delta=0.1, lam=lam) > best)
+
+
+@pytest.mark.parametrize(("alpha", "lam"), [(0.5, 0.1), (0.5, 1e-6), (1.4, 0.1), (1.4, 2.0)])
+def test_ridge_on_correlated_tokens_is_as_predicted(alpha, lam):
+    """The error of a fit, averaged over teachers and noise at given tokens: its scatter over tokens is below 2 %."""
+    L, d, delta = 20, 18, 0.1
+    n, found = round(alpha * L * d), []
+    A, B = bsr.ensembles.Correlated(0.8, 0.5).factors(L, d)
+    Sigma = np.kron(A @ A.T, B.T @ B) / (L * d)
+    for seed in range(12):
+        X = bsr.ensembles.Correlated(0.8, 0.5).sample((n, L, d), seed, np.float64)
+        rows = X.reshape(n, -1) / np.sqrt(L * d)
+        inverse = np.linalg.inv(rows.T @ rows + lam * np.eye(L * d))
+        noise = inverse @ rows.T
+        found.append(lam**2 * np.trace(inverse @ Sigma @ inverse) + delta * np.sum((Sigma @ noise) * noise))
+    left, right = np.linalg.eigvalsh(A @ A.T), np.linalg.eigvalsh(B.T @ B)
+    predicted = correlated(n / (L * d), left, right, delta=delta, lam=lam)
+    assert np.std(found) < 0.1 * predicted
+    assert np.mean(found) == pytest.approx(predicted, abs=4 * np.std(found) / np.sqrt(12) + 1.0 / (L * d) * predicted)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, [1.0, np.nan], [[1.0, 2.0]], [], [0.0, 0.0]])
+@pytest.mark.parametrize("name", ["left", "right"])
+def test_eigenvalues_are_checked(name, bad):
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        correlated(0.5, **{"left": 1.0, "right": 1.0, name: bad})
+
+
 # The estimator
 
 

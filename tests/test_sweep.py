@@ -145,6 +145,83 @@ def test_channels_are_part_of_a_problem(tmp_path):
             sweep.Config.parse(text.replace("CHANNEL", bad))
 
 
+TOKENS = """
+    [sweep]
+    d = 8
+    tokens = TOKENS
+    [problem]
+    alpha = 0.5
+    rho = 0.25
+    delta = 0.1
+    [[estimator]]
+    name = "ridge"
+    [[estimator]]
+    name = "nuclear_norm"
+    lam = "best"
+"""
+
+
+def test_laws_of_tokens_are_an_axis_of_the_grid(tmp_path):
+    plain = sweep.Config.parse(TOKENS.replace("tokens = TOKENS", ""))
+    laws = sweep.Config.parse(
+        TOKENS.replace("TOKENS", '[{name = "Gaussian"}, {name = "Correlated", left = 0.5, right = 0.8}]')
+    )
+    assert len(laws.tasks()) == 2 * len(plain.tasks()) == 4
+    assert not {task.key for task in laws.tasks()} & {task.key for task in plain.tasks()}
+    in_thread(plain, tmp_path / "plain.db")
+    in_thread(laws, tmp_path / "laws.db")
+    rows = raw(tmp_path / "laws.db")
+    assert set(sweep.load(tmp_path / "laws.db").option_tokens) == {"Gaussian()", "Correlated(left=0.5, right=0.8)"}
+    assert rows.power.nunique() == 1  # the same teacher
+    gaussian = rows[rows.option_tokens == "Gaussian()"]
+    np.testing.assert_array_equal(gaussian.error, raw(tmp_path / "plain.db").error)
+    # White tokens generalise by the error of the estimate; 4000 squares of normal numbers scatter by 2.2 %.
+    np.testing.assert_allclose(gaussian.excess, gaussian.error, rtol=0.1)
+    np.testing.assert_allclose(gaussian.signal, gaussian.power, rtol=0.1)
+    other = rows[rows.option_tokens != "Gaussian()"]
+    task = next(task for task in laws.tasks() if task.key == other.key.iloc[0])
+    data = task.problem.sample(8, task.generators()[0], tokens=bsr.ensembles.Correlated(0.5, 0.8))
+    A, B = bsr.ensembles.Correlated(0.5, 0.8).factors(8, 8)
+    np.testing.assert_allclose(other.signal, np.mean((A.T @ data.S @ B.T) ** 2), rtol=0.1)
+    ridge = bsr.estimators.ridge(data.X, data.y, 0.1).S - data.S
+    excess = other.excess[other.estimator == "ridge"]
+    np.testing.assert_allclose(excess, np.mean((A.T @ ridge @ B.T) ** 2), rtol=0.1)
+
+
+def test_the_best_penalty_is_that_of_the_theory():
+    (task,) = (
+        t for t in sweep.Config.parse(TOKENS.replace("tokens = TOKENS", "")).tasks() if "lam" in t.estimator.options
+    )
+    n, L, r = task.problem.sizes(8)
+    best = bsr.theory.nuclear_norm.optimal_lam(n / 64, L / 8, r / 8, 0.1)
+    given = dataclasses.replace(task, estimator=sweep.Estimator("nuclear_norm", {"lam": float(best)}))
+    assert _tasks.execute(task)["metrics"] == _tasks.execute(given)["metrics"]
+    assert task.key != given.key
+    for name in ("ridge", "nuclear_norm"):
+        with pytest.raises(ValueError, match=f"option 'lam' of estimator {name} must be a number"):
+            sweep.Config(
+                (task.problem,), (8,), (sweep.Estimator(name, {"lam": "best" if name == "ridge" else "worst"}),)
+            )
+    with pytest.raises(ValueError, match="lam may be 'best' for linear labels only, got Sign"):
+        sweep.Config((bsr.Problem(0.5, channel=bsr.channels.Sign(0.1)),), (8,), (task.estimator,))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ('{name = "Cauchy"}', "name of tokens in .sweep. must be one of Gaussian, Rademacher, .*, got 'Cauchy'"),
+        ('{name = "Student"}', "key 'df' is missing in tokens Student"),
+        ('{name = "Uniform", df = 3}', "unknown key 'df' in tokens Uniform; allowed are none"),
+        ('{name = "Student", df = 1}', "df must be above 2"),
+        ('"Student"', "tokens in .sweep. must be a table"),
+        ("[]", "tokens in .sweep. must not be empty"),
+    ],
+)
+def test_laws_of_tokens_are_checked(tokens, message):
+    with pytest.raises(ValueError, match=message):
+        sweep.Config.parse(TOKENS.replace("TOKENS", tokens))
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

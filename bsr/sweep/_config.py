@@ -8,8 +8,8 @@ from itertools import product
 from os import PathLike
 from pathlib import Path
 
+from bsr import channels, ensembles
 from bsr._checks import check_integer
-from bsr.channels import NAMED
 from bsr.model import Problem
 from bsr.sweep._tasks import ESTIMATORS, FINISHERS, Estimator, Task
 
@@ -26,7 +26,7 @@ _SUPPLIED = (
 )  # arguments of the estimators that a sweep sets itself
 _KEYS = {
     "the file": ("sweep", "problem", "estimator"),
-    "[sweep]": ("seed", "seeds", "d", "dtype"),
+    "[sweep]": ("seed", "seeds", "d", "dtype", "tokens"),
     "[problem]": ("alpha", "beta", "rho", "delta", "channel"),
 }
 
@@ -51,6 +51,8 @@ class Config:
         What error messages call it.
     text : str, default ''
         The file it was read from, kept with the results.
+    tokens : tuple, default (None,)
+        Laws of the tokens, each a `bsr.ensembles.Ensemble` or None for standard normal entries.
 
     Raises
     ------
@@ -67,10 +69,12 @@ class Config:
     dtype: str = "float32"
     name: str = field(default="config", compare=False)
     text: str = field(default="", compare=False, repr=False)
+    tokens: tuple = (None,)
 
     def __post_init__(self):
         try:
-            for key, kind in (("problems", Problem), ("d", object), ("estimators", Estimator)):
+            kinds = {"problems": Problem, "d": object, "estimators": Estimator}
+            for key, kind in (kinds | {"tokens": ensembles.Ensemble | None}).items():
                 values = getattr(self, key)
                 if not isinstance(values, list | tuple) or not all(isinstance(value, kind) for value in values):
                     raise ValueError(f"{key} must be a tuple, got {values!r}")
@@ -81,8 +85,10 @@ class Config:
             check_integer("seed", self.seed, 0)
             if self.dtype not in ("float32", "float64"):
                 raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}")
-            for problem, d in product(self.problems, self.d):
-                problem.sizes(d)
+            for problem, d, tokens in product(self.problems, self.d, self.tokens):
+                _, L, _ = problem.sizes(d)
+                if tokens is not None:
+                    tokens.sample((1, L, d))  # says so if there are no such sequences
             object.__setattr__(self, "d", tuple(map(int, self.d)))
             for estimator in self.estimators:
                 _check_estimator(estimator)
@@ -123,7 +129,8 @@ class Config:
         Parameters
         ----------
         text : str
-            Three kinds of tables. `[sweep]` has the keys `d` (one or a list), `seeds`, `seed` and `dtype`. `[problem]`
+            Three kinds of tables. `[sweep]` has the keys `d` (one or a list), `seeds`, `seed`, `dtype`, and `tokens`, a
+            table that names one of `bsr.ensembles`, say `{name = "Student", df = 5}`, or a list of them. `[problem]`
             has `alpha`, `beta`, `rho`, `delta`, each a number or a list, and `channel`, which is a table, say
             `{name = "Sign", delta = 0.1}`, or a list of them; lists make a grid, and `[[problem]]` may be repeated.
             `[[estimator]]` has `name` and the options of that function of `bsr.estimators`, and perhaps
@@ -151,6 +158,8 @@ class Config:
             sweep = _table(tables["sweep"], "[sweep]")
             _check_keys(sweep, "[sweep]", required=("d",))
             sizes = sweep.pop("d")
+            if "tokens" in sweep:
+                sweep["tokens"] = _named("tokens", "[sweep]", sweep["tokens"], ensembles.NAMED)
             problems = [p for table in _tables(tables["problem"], "[problem]") for p in _problems(table)]
             estimators = [e for table in _tables(tables["estimator"], "[[estimator]]") for e in _variants(table)]
         except ValueError as error:
@@ -167,11 +176,8 @@ class Config:
         -------
         list of Task
         """
-        cells = product(self.problems, self.d, self.estimators, range(self.seeds))
-        tasks = [
-            Task(problem=problem, d=d, estimator=estimator, index=index, seed=self.seed, dtype=self.dtype)
-            for problem, d, estimator, index in cells
-        ]
+        cells = product(self.problems, self.d, self.estimators, range(self.seeds), self.tokens)
+        tasks = [Task(*cell, self.seed, self.dtype, tokens) for *cell, tokens in cells]
         return [task for _, task in sorted({task.key: task for task in tasks}.items())]
 
     @property
@@ -214,7 +220,7 @@ def _problems(table):
     """The grid of problems that one table spans."""
     _check_keys(table, "[problem]", required=("alpha",))
     if "channel" in table:
-        table["channel"] = [_channel(entry) for entry in _tables(table["channel"], "channel in [problem]")]
+        table["channel"] = _named("channel", "[problem]", table["channel"], channels.NAMED)
     for key, value in table.items():
         if key != "channel" and (value == [] or not all(map(_is_number, _as_list(value)))):
             raise ValueError(f"{key} in [problem] must be a number or a list of them, got {value!r}")
@@ -222,14 +228,22 @@ def _problems(table):
     return [Problem(**dict(zip(table, point, strict=True))) for point in product(*grids)]
 
 
-def _channel(table):
-    """The channel that one table describes."""
+def _named(key, where, value, kinds):
+    """The channels or ensembles that a table or a list of them describes."""
+    return [_one(key, where, table, kinds) for table in _tables(value, f"{key} in {where}")]
+
+
+def _one(key, where, table, kinds):
     name = table.pop("name", None)
-    if name not in NAMED:
-        raise ValueError(f"name of channel in [problem] must be one of {', '.join(NAMED)}, got {name!r}")
-    if unknown := sorted(set(table) - set(allowed := inspect.signature(NAMED[name]).parameters)):
-        raise ValueError(f"unknown key {unknown[0]!r} in channel {name}; allowed are {', '.join(allowed)}")
-    return NAMED[name](**table)
+    if name not in kinds:
+        raise ValueError(f"name of {key} in {where} must be one of {', '.join(kinds)}, got {name!r}")
+    parameters = inspect.signature(kinds[name]).parameters
+    if unknown := sorted(set(table) - set(parameters)):
+        raise ValueError(f"unknown key {unknown[0]!r} in {key} {name}; allowed are {', '.join(parameters) or 'none'}")
+    for parameter, about in parameters.items():
+        if about.default is inspect.Parameter.empty and parameter not in table:
+            raise ValueError(f"key {parameter!r} is missing in {key} {name}")
+    return kinds[name](**table)
 
 
 def _variants(table):
@@ -276,7 +290,8 @@ def _check_options(what, name, functions, options):
         elif isinstance(default, int) or key == "rank":
             right, kind = _is_number(value) and isinstance(value, int), "an integer"
         else:
-            right, kind = _is_number(value), "a number"
+            best = value == "best" and (name, key) == ("nuclear_norm", "lam")
+            right, kind = best or _is_number(value), "a number"
         if not right:
             hint = f"; grid = {{{key} = [...]}} makes a variant for each entry" if isinstance(value, list) else ""
             raise ValueError(f"option {key!r} of {what} {name} must be {kind}, got {value!r}{hint}")

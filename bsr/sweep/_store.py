@@ -175,11 +175,12 @@ class Store:
             If it cannot be written, say because the disk is full. Earlier rows are safe.
         """
         n, L, r = task.problem.sizes(task.d)
-        channel = {} if task.problem.channel is None else {"channel": repr(task.problem.channel)}
+        given = {"channel": task.problem.channel, "tokens": task.tokens}
+        given = {name: repr(value) for name, value in given.items() if value is not None}
         row = {
             "key": task.key,
             **{name: getattr(task.problem, name) for name in ("alpha", "beta", "rho", "delta")},
-            **{"d": task.d, "estimator": task.estimator.name, "options": canonical(channel | task.estimator.options)},
+            **{"d": task.d, "estimator": task.estimator.name, "options": canonical(given | task.estimator.options)},
             **{"data_set": task.index, "seed": task.seed, "dtype": task.dtype, "n": n, "L": L, "r": r},
             **{name: outcome.get(name) for name in ("status", "seconds", "note", "traceback")},
             **{name: outcome.get(name) for name in ("version", "git_commit", "machine")},
@@ -226,12 +227,13 @@ def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     pandas.DataFrame
         One row for each problem, size and estimator with its options, sorted. `alpha`, `beta` and `rho` are those of
         the integers n, L and r used: compare theory at these. `options` is JSON; each option is also a column,
-        `option_lr` for `lr`, as is the problem's channel, `option_channel`, where labels are not linear. `done`,
-        `failed` and `refused` count tasks, `seconds` is the mean time of those done, and `commits` and `versions` name
-        what they ran with. For each metric, say `error`: its mean `error`, the standard error of that mean `error_se`
-        (NaN for one data set) and the number of data sets `error_count` with a finite value. With `raw`, the columns
-        are those of the file, with a column for each metric. `attrs` of the table has the configuration (`config`,
-        `config_name`, `config_hash`) and when and with what the file was made.
+        `option_lr` for `lr`, as are the problem's channel, `option_channel`, where labels are not linear, and the
+        tokens' law, `option_tokens`, where it was named. `done`, `failed` and `refused` count tasks, `seconds`
+        is the mean time of those done, and `commits` and `versions` name what they ran with. For each metric, say
+        `error`: its mean `error`, the standard error of that mean `error_se` (NaN for one data set) and the number of
+        data sets `error_count` with a finite value. With `raw`, the columns are those of the file, with a column for
+        each metric. `attrs` of the table has the configuration (`config`, `config_name`, `config_hash`) and when and
+        with what the file was made.
 
     Raises
     ------
@@ -251,7 +253,9 @@ def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     least error on the way. Means over the replicas of gradient descent that did not diverge, which adds
     `error_averaged` and `relative_error_averaged` of their mean, `norm` ||S_hat||^2/(dL), `overlap_replicas` <S_a,
     S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions `landed` and `diverged`. The posterior adds
-    `error_sample` of a single sample, `spread` and `effective_sample_size`, the nuclear norm its certified `gap`.
+    `error_sample` of a single sample, `spread` and `effective_sample_size`, the nuclear norm its certified `gap`. Where
+    a law of tokens was named, `excess` is the mean of <X, S_hat - S>^2/(dL) over 4000 fresh sequences of it, and
+    `signal` that of <X, S>^2/(dL).
     """
     try:
         import pandas as pd

@@ -19,7 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from bsr import estimators
 from bsr._version import __version__
-from bsr.model import Problem
+from bsr.ensembles import Ensemble
+from bsr.model import Problem, predict
+from bsr.theory import nuclear_norm
 
 __all__ = ["ESTIMATORS", "FINISHERS", "Estimator", "Task", "execute"]
 
@@ -30,6 +32,7 @@ FINISHERS = {name: f for name, f in _FUNCTIONS.items() if hasattr(f, "follows")}
 ESTIMATORS = {name: f for name, f in _FUNCTIONS.items() if name not in FINISHERS}
 
 _INTERPRETER = 3e8  # bytes of a worker before it has any data
+_FRESH = 4000  # sequences that measure how an estimate generalises
 _LOCK = threading.Lock()  # a process has one number of threads, that of the task which it runs
 
 
@@ -48,8 +51,8 @@ class Estimator:
         A function of `bsr.estimators`.
     options : dict, default {}
         Its keyword arguments. Where it needs them and they are not given, `rank` is the teacher's, and `delta` and
-        `lam` are the problem's delta. `then`, a dict with a `name` and options, is what takes the result further:
-        `interpolate` after gradient descent.
+        `lam` are the problem's delta; `nuclear_norm` may have "best" for `lam`, the best one of the theory. `then`, a
+        dict with a `name` and options, is what takes the result further: `interpolate` after gradient descent.
 
     Raises
     ------
@@ -96,6 +99,8 @@ class Task:
         Root of all randomness.
     dtype : str
         Type of the tokens.
+    tokens : bsr.ensembles.Ensemble, optional
+        Their law. Data sets of one index have the same teacher, whatever it is.
     """
 
     problem: Problem
@@ -104,6 +109,7 @@ class Task:
     index: int
     seed: int = 0
     dtype: str = "float32"
+    tokens: Ensemble | None = None
 
     @property
     def _data_name(self):
@@ -122,6 +128,8 @@ class Task:
             "seed": self.seed,
             "dtype": self.dtype,
         }
+        if self.tokens is not None:
+            whole["tokens"] = repr(self.tokens)
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
     def generators(self):
@@ -129,7 +137,8 @@ class Task:
 
         Both are children of the root seed, found by their names and not by counting: results do not depend on which
         tasks there are, or on their order. The names leave out the estimator: all estimators get the same data, and
-        start from the same draws, whatever their options.
+        start from the same draws, whatever their options. They leave out the law of the tokens, which are drawn after
+        the teacher.
         """
         digests = (
             hashlib.sha256(canonical(name).encode()).hexdigest()
@@ -150,6 +159,19 @@ class Task:
         return needed | {name: value for name, value in more.items() if name in wanted}
 
     @property
+    def options(self):
+        """Options of the estimator's function, in numbers, and what `then` says."""
+        options = dict(self.estimator.options)
+        then = options.pop("then", None)
+        if options.get("lam") == "best":
+            if self.problem.channel is not None:
+                raise ValueError(f"lam may be 'best' for linear labels only, got {self.problem.channel}")
+            n, L, r = self.problem.sizes(self.d)
+            ratios = n / (self.d * L), L / self.d, r / min(self.d, L)
+            options["lam"] = float(nuclear_norm.optimal_lam(*ratios, self.problem.delta))
+        return options, then
+
+    @property
     def memory(self):
         """Estimate of the bytes that a worker needs for this task, itself included.
 
@@ -159,12 +181,15 @@ class Task:
             If the estimator does not take the options.
         """
         n, L, _ = self.problem.sizes(self.d)
-        options = dict(self.estimator.options)
-        shape, then, function = (n, L, self.d), options.pop("then", None), ESTIMATORS[self.estimator.name]
+        options, then = self.options
+        shape, function = (n, L, self.d), ESTIMATORS[self.estimator.name]
         extra = function.memory(shape, self.dtype, **self.arguments(function) | options)
         if then:
             extra = max(extra, FINISHERS[then["name"]].memory(shape, self.dtype))
-        return _INTERPRETER + n * L * self.d * np.dtype(self.dtype).itemsize + extra
+        sequence = L * self.d * np.dtype(self.dtype).itemsize
+        if self.tokens is not None:
+            extra = max(extra, _FRESH * sequence)
+        return _INTERPRETER + n * sequence + extra
 
 
 def execute(task, threads=1):
@@ -223,9 +248,8 @@ def git_commit():
 def _measure(task):
     """The numbers of one task."""
     data_rng, rng = task.generators()
-    data = task.problem.sample(task.d, data_rng, task.dtype)
-    function, options = ESTIMATORS[task.estimator.name], dict(task.estimator.options)
-    then = options.pop("then", None)
+    data = task.problem.sample(task.d, data_rng, task.dtype, tokens=task.tokens)
+    function, (options, then) = ESTIMATORS[task.estimator.name], task.options
     errors = estimators.TeacherError(data.S, up_to_sign=task.problem.channel is not None and task.problem.channel.even)
     given = task.arguments(function, signal=1.0, rng=rng, callback=errors)
     result = function(data.X, data.y, **given | options)
@@ -239,6 +263,10 @@ def _measure(task):
     }
     if "callback" in given:
         found["error_stopped"] = _mean_finite(errors.error.min(axis=0, initial=np.inf))
+    if task.tokens is not None:
+        fresh = task.tokens.sample((_FRESH, *data.S.shape), data_rng, task.dtype)
+        found["signal"] = np.mean(predict(fresh, data.S) ** 2)
+        found["excess"] = _mean_finite(np.mean((result.predict(fresh) - predict(fresh, data.S)) ** 2, axis=-1))
     return {key: float(value) if np.isfinite(value) else None for key, value in found.items()}
 
 

@@ -1,6 +1,5 @@
 """Tokens in an array, in memory or mapped into it: passes by the kernels of `bsr.sensing`."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from bsr._checks import check_tokens
