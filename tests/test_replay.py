@@ -25,12 +25,12 @@ LESS = {
 
 
 def tasks(name):
-    """One for each estimator, at the middle sample size and in float64."""
+    """One for each estimator, at the middle sample size, with the middle law of tokens and in float64."""
     config = sweep.Config.read(ROOT / "experiments" / f"{name}.toml")
-    problem = config.problems[len(config.problems) // 2]
+    problem, tokens = (several[len(several) // 2] for several in (config.problems, config.tokens))
     for estimator in config.estimators:
         small = sweep.Estimator(estimator.name, {**estimator.options, **LESS.get(estimator.name, {})})
-        yield sweep.Task(problem, 12, small, 0, config.seed, "float64")
+        yield sweep.Task(problem, 12, small, 0, config.seed, "float64", tokens)
 
 
 def numbers(task):
