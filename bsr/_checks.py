@@ -24,12 +24,17 @@ class ConvergenceWarning(UserWarning):
 
 def warn_convergence(message):
     """Warn that something did not converge, at the line outside this package that called it."""
+    warn_outside(message, ConvergenceWarning)
+
+
+def warn_outside(message, category):
+    """Warn at the line outside this package that called it."""
     package, level = __name__.partition(".")[0], 1
     frame = sys._getframe(1)
     skipped = (package, "contextlib", "functools")
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in skipped:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, ConvergenceWarning, stacklevel=level + 1)
+    warnings.warn(message, category, stacklevel=level + 1)
 
 
 def as_real(name, value, keep=(np.float64,)):

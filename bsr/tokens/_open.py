@@ -9,6 +9,7 @@ from bsr._checks import as_real, check_range
 from bsr._memory import available
 from bsr._typing import Array
 from bsr.tokens._array import ArrayTokens
+from bsr.tokens._dask import DaskTokens
 from bsr.tokens._file import FileTokens
 from bsr.tokens._tokens import Tokens
 
@@ -36,6 +37,8 @@ def as_tokens(X: ArrayLike | Tokens) -> Tokens:
     """
     if isinstance(X, Tokens):
         return X
+    if type(X).__module__.partition(".")[0] == "dask":
+        return DaskTokens(X)
     if _is_large_map(X):
         return FileTokens(X.filename)
     return ArrayTokens(X)

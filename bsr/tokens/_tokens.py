@@ -1,8 +1,9 @@
 """What all kinds of tokens share: passes over the data, made block by block unless a kind has something better."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from bsr._checks import LARGEST, as_real, check_range
 from bsr._memory import available, fits
 from bsr._typing import Array
 
-__all__ = ["Block", "Tokens", "block_adjoint", "block_forward", "block_residual"]
+__all__ = ["Block", "Tokens", "block_adjoint", "block_forward", "block_residual", "sound"]
 
 _HELD = 2**22  # entries of a block that a product of a stack takes in float64 at once
 
@@ -63,6 +64,13 @@ class Tokens(ABC):
     def some(self, count: int) -> np.ndarray:
         """That many sequences at equal distances, or all if there are fewer; one at least. Shape (k, L, d)."""
 
+    def reduce(self, function: Callable[[Block], Any], combine: Callable[[Any, Any], Any]) -> Any:
+        """What `combine` makes, two at a time, of what `function` makes of each block, in whatever blocks.
+
+        Both may be called where the data are, so that they must be pickled; `combine` is associative.
+        """
+        return reduce(combine, map(function, self.blocks()))
+
     def forward(self, S: ArrayLike) -> Array:
         """Inner products <X_mu, S>.
 
@@ -82,7 +90,7 @@ class Tokens(ABC):
         S = self._check("S", S, self.shape[1:])
         out = np.empty((*S.shape[:-2], len(self)))
         for start, block in self.blocks():
-            out[..., start : start + len(block)] = self._sound(start, block, block_forward(block, S))
+            out[..., start : start + len(block)] = sound(start, block, block_forward(block, S))
         return out
 
     def adjoint(self, g: ArrayLike) -> Array:
@@ -104,7 +112,7 @@ class Tokens(ABC):
         g = self._check("g", g, self.shape[:1])
         G = np.zeros((*g.shape[:-1], *self.shape[1:]))
         for start, block in self.blocks():
-            G += self._sound(start, block, block_adjoint(block, g[..., start : start + len(block)]))
+            G += sound(start, block, block_adjoint(block, g[..., start : start + len(block)]))
         return G
 
     def residual(self, S: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
@@ -130,7 +138,7 @@ class Tokens(ABC):
         for start, block in self.blocks():
             part = slice(start, start + len(block))
             g[..., part], pulled = block_residual(block, S, y[..., part])
-            G += self._sound(start, block, pulled)
+            G += sound(start, block, pulled)
         return g, G
 
     def dense(self) -> np.ndarray:
@@ -166,12 +174,7 @@ class Tokens(ABC):
         ValueError
             If entries are not finite, or out of range; with the rows.
         """
-        largest = 0.0
-        for start, block in self.blocks():
-            moduli = _moduli(block)
-            _check_rows(start, moduli)
-            largest = max(largest, moduli.max())
-        check_range("X", np.array(largest))
+        check_range("X", np.array(self.reduce(_largest, max)))
 
     def _check(self, name, value, shape):
         value = as_real(name, value)
@@ -186,12 +189,6 @@ class Tokens(ABC):
             raise ValueError(f"y must have shape {(*S.shape[:-2], len(self))} to match S {S.shape}, got {y.shape}")
         return S, np.broadcast_to(y, (*S.shape[:-2], len(self)))
 
-    def _sound(self, start, block, result):
-        """The result of a pass over a block, unless tokens in it are not finite."""
-        if not np.isfinite(result).all():
-            _check_rows(start, _moduli(block))
-        return result
-
     def _check_room(self):
         need = len(self) * self.entries * self.dtype.itemsize
         if not fits(need):
@@ -199,6 +196,19 @@ class Tokens(ABC):
                 f"X takes {need / 1e9:.3g} GB as one array for (n, L, d) = {self.shape}, "
                 f"{available() / 1e9:.3g} GB are available"
             )
+
+
+def sound(start, block, result):
+    """The result of a pass over a block, unless tokens in it are not finite."""
+    if not np.isfinite(result).all():
+        _check_rows(start, _moduli(block))
+    return result
+
+
+def _largest(block):
+    moduli = _moduli(block.tokens)
+    _check_rows(block.start, moduli)
+    return moduli.max()
 
 
 def _moduli(block):

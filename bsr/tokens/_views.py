@@ -1,5 +1,7 @@
 """Views: tokens that are others' after a change, which is made to S and to sums and never to the tokens."""
 
+from functools import partial, reduce
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -8,6 +10,8 @@ from bsr.tokens._open import as_tokens
 from bsr.tokens._tokens import Block, Tokens
 
 __all__ = ["Centred", "View", "Whitened"]
+
+_HELD = 2**22  # entries of a block that are changed at once
 
 
 class View(Tokens):
@@ -21,15 +25,31 @@ class View(Tokens):
     def centred(self):
         return self.tokens.centred
 
+    @property
+    def _change(self):
+        """What makes a block's tokens from those of another: a function that knows no data."""
+        raise NotImplementedError
+
     def blocks(self):
-        for start, block in self.tokens.blocks():
-            yield Block(start, self._apply(block))
+        for block in self.tokens.blocks():
+            yield from _changed(self._change, block)
 
     def some(self, count):
-        return self._apply(self.tokens.some(count))
+        return self._change(self.tokens.some(count))
 
-    def _apply(self, block):
-        raise NotImplementedError
+    def reduce(self, function, combine):
+        return self.tokens.reduce(partial(_reduced, self._change, function, combine), combine)
+
+
+def _changed(change, block):
+    """Of an array a block is everything."""
+    step = max(1, _HELD // block.tokens[0].size)
+    for i in range(0, len(block.tokens), step):
+        yield Block(block.start + i, change(block.tokens[i : i + step]))
+
+
+def _reduced(change, function, combine, block):
+    return reduce(combine, map(function, _changed(change, block)))
 
 
 class Centred(View):
@@ -68,8 +88,9 @@ class Centred(View):
         if self.mean.shape != self.shape[1:]:
             raise ValueError(f"mean must have the shape {self.shape[1:]} of a sequence, got {self.mean.shape}")
 
-    def _apply(self, block):
-        return block - self.mean.astype(block.dtype)
+    @property
+    def _change(self):
+        return partial(_subtract, self.mean.astype(self.dtype))
 
     def _at_mean(self, S):
         return np.einsum("...ij,ij->...", S, self.mean)
@@ -131,8 +152,9 @@ class Whitened(View):
             raise ValueError(f"Q must have {d} rows to match X {self.shape}, got shape {self.Q.shape}")
         self.shape = (n, len(self.P), self.Q.shape[1])
 
-    def _apply(self, block):
-        return self.P.astype(block.dtype) @ block @ self.Q.astype(block.dtype)
+    @property
+    def _change(self):
+        return partial(_multiply, self.P.astype(self.dtype), self.Q.astype(self.dtype))
 
     def _back(self, S):
         return self.P.T @ S @ self.Q.T
@@ -157,3 +179,11 @@ class Whitened(View):
     def _inner(self, S):
         """In the normalisation of the tokens it was made from."""
         return self._back(S) * np.sqrt(self.tokens.entries / self.entries)
+
+
+def _subtract(mean, tokens):
+    return tokens - mean
+
+
+def _multiply(P, Q, tokens):
+    return P @ tokens @ Q
