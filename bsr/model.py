@@ -15,18 +15,18 @@ from bsr._checks import (
     check_integer,
     check_number,
     check_token_type,
-    check_tokens,
     child_generator,
 )
 from bsr._typing import Array, Numbers, Random
 from bsr.channels import Channel, Linear, resolve
 from bsr.ensembles import Ensemble
 from bsr.sensing import forward
+from bsr.tokens import Tokens, as_tokens
 
 __all__ = ["Data", "Problem", "mse", "predict"]
 
 _TOKENS, _NOISE = 1, 2  # streams of an integer that draws the teacher by the first, and estimators by child 0
-_BLOCK = 2**22  # entries of X that a product takes in float64 at once
+_BLOCK = 2**22  # tokens' entries that are drawn at once
 
 
 @dataclass(frozen=True, repr=False)
@@ -254,14 +254,14 @@ class Problem:
             raise ValueError(f"tokens must be None or one of bsr.ensembles, got {tokens!r}")
         return tokens.sample((n, L, d), rng, dtype)
 
-    def sample_labels(self, X: ArrayLike, S: ArrayLike, rng: Random = 0) -> Array:
+    def sample_labels(self, X: ArrayLike | Tokens, S: ArrayLike, rng: Random = 0) -> Array:
         """Label sequences, the model's or your own, by a teacher.
 
         The label is <X, S> / sqrt(dL) + sqrt(delta) * xi, or what the channel makes of <X, S> / sqrt(dL).
 
         Parameters
         ----------
-        X : array_like, shape (n, L, d)
+        X : array_like or Tokens, shape (n, L, d)
             Token sequences, of any number and size.
         S : array_like, shape (L, d)
             The teacher.
@@ -319,13 +319,14 @@ class Data:
         return f"Data(n={n}, L={L}, d={d}, r={self.U.shape[1]}, X {self.X.dtype}, problem={self.problem})"
 
 
-def predict(X: ArrayLike, S: ArrayLike) -> Array:
+def predict(X: ArrayLike | Tokens, S: ArrayLike) -> Array:
     """The labels <X_mu, S> / sqrt(dL) that a matrix gives to sequences, without noise.
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
-        Token sequences, in any real type and memory order; what is not C-contiguous float32 or float64 is copied.
+    X : array_like or Tokens, shape (n, L, d)
+        Token sequences, in any real type and memory order; what is not C-contiguous float32 or float64 is copied. Or
+        whatever else holds tokens, see `bsr.tokens`.
     S : array_like, shape (..., L, d)
         A teacher, an estimate, or a stack of them.
 
@@ -339,16 +340,13 @@ def predict(X: ArrayLike, S: ArrayLike) -> Array:
     ValueError
         If the last two axes of X and S do not match, or entries of X are not finite.
     """
-    X, S = check_tokens(X), as_real("S", S)
-    if S.shape[-2:] != X.shape[1:]:
+    X, S = as_tokens(X), as_real("S", S)
+    if S.ndim < 2 or S.shape[-2:] != X.shape[1:]:
         raise ValueError(f"S must end in the shape {X.shape[1:]} of a sequence of X, got shape {S.shape}")
-    if S.ndim == 2:
-        return forward(X, S) / np.sqrt(S.size)
-    rows, stack = X.reshape(len(X), -1), S.reshape(-1, X[0].size)
-    labels, step = np.empty((len(stack), len(X))), max(1, _BLOCK // X[0].size)
-    for i in range(0, len(X), step):
-        labels[:, i : i + step] = stack @ rows[i : i + step].T.astype(np.float64)
-    return labels.reshape(*S.shape[:-2], len(X)) / np.sqrt(X[0].size)
+    labels = X.forward(S) / np.sqrt(X.entries)
+    if not np.isfinite(labels).all() and np.isfinite(S).all():
+        X.check_range()
+    return labels
 
 
 def mse(S_hat: ArrayLike, S: ArrayLike, *, up_to_sign: bool = False) -> Numbers:

@@ -12,6 +12,7 @@ from bsr.denoising import rie, rie_and_divergence
 from bsr.estimators import TeacherError, gamp_rie
 from bsr.estimators._innovations import innovations, spectral
 from bsr.theory import bayes
+from bsr.tokens import ArrayTokens
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -242,7 +243,7 @@ def test_spectral_start_is_what_theory_says_of_it():
     for seed in range(6):
         data = sample(Abs(), alpha, d=28, rho=0.25, seed=seed)
         y = data.y / np.sqrt(np.mean(data.S**2))  # of a teacher of the typical size
-        R, noise, z, recovers = spectral(Abs(), data.X, y, 1 / 28, 1.0, np.random.default_rng(0))
+        R, noise, z, recovers = spectral(Abs(), ArrayTokens(data.X), y, 1 / 28, 1.0, np.random.default_rng(0))
         assert recovers
         overlaps.append(np.sum(R * data.S) ** 2 / np.sum(R**2) / np.sum(data.S**2))
         known.append(1 / (1 + noise))
@@ -273,7 +274,7 @@ def test_spectral_start_knows_its_overlap_from_the_labels_alone():
             low, high = (middle, high) if np.mean(T * (moment - 1.0) / (middle - T)) > 1 / alpha else (low, middle)
         ratio = (T / (low - T)) ** 2
         overlap = (1 / alpha - np.mean(ratio)) / (1 / alpha + np.mean((moment - 1.0) * ratio))
-        _, noise, _, recovers = spectral(Abs(0.2), data.X, data.y, 1 / 16, 1.0, np.random.default_rng(0))
+        _, noise, _, recovers = spectral(Abs(0.2), ArrayTokens(data.X), data.y, 1 / 16, 1.0, np.random.default_rng(0))
         assert recovers
         assert 1 / (1 + noise) == pytest.approx(overlap, rel=1e-6)
 

@@ -401,7 +401,7 @@ def test_who_has_landed_stays_while_others_go_on(data):
 
 
 def test_an_interrupt_is_raised(monkeypatch, data, factors):
-    def interrupted(teams):
+    def interrupted(data, teams):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_gradient_descent, "_step", interrupted)

@@ -11,6 +11,7 @@ from bsr import estimators
 from bsr.estimators import _nuclear_norm, _splitting
 from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import LeastSquares, largest_eigenvalue, least_norm
+from bsr.tokens import ArrayTokens
 
 METHODS = ["douglas-rachford", "primal-dual"]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -284,7 +285,7 @@ def test_primal_dual_cannot_diverge(monkeypatch, kind, low):
     X, _, y = unusual(kind, 1.5, 8, 8)
     top = largest_penalty(X, y)
     for share in (0.1, 1e-3):
-        splitting = _splitting.PrimalDual(X, y, 1 / 8, share * top)
+        splitting = _splitting.PrimalDual(ArrayTokens(X), y, 1 / 8, share * top)
         eta, last, first = splitting.eta, np.inf, 0.0
         for _ in range(300):
             residual, norm = splitting.evaluate()
@@ -422,7 +423,7 @@ def test_least_squares_step(n, shift):
     X, y, _ = consistent(rng, n, 6, 8, dtype=np.float32)
     y += rng.standard_normal(n)
     A, S = rows(X), rng.standard_normal((6, 8))
-    squares = LeastSquares(X, y, 1 / np.sqrt(48))
+    squares = LeastSquares(ArrayTokens(X), y, 1 / np.sqrt(48))
     squares.set_shift(shift)
     moved, overlap, power = squares(S)
     expected = np.linalg.solve(A.T @ A + shift * np.eye(48), A.T @ y + shift * S.ravel())
@@ -434,7 +435,7 @@ def test_least_squares_step(n, shift):
 
 def test_conjugate_gradients_end_after_as_many_steps_as_constraints():
     X, y, _ = consistent(np.random.default_rng(20), 9, 6, 8, dtype=np.float32)
-    S = least_norm(X, y, 1 / np.sqrt(48), 0.0, steps=9)
+    S = least_norm(ArrayTokens(X), y, 1 / np.sqrt(48), 0.0, steps=9)
     np.testing.assert_allclose(S.ravel(), np.linalg.pinv(rows(X)) @ y, rtol=0, atol=1e-9 * np.abs(S).max())
 
 
@@ -444,7 +445,7 @@ def test_largest_eigenvalue_is_close_from_below():
     exact = np.linalg.norm(A, 2) ** 2
     assert (
         0.9 * exact
-        < largest_eigenvalue(data.X, (A.T @ data.y).reshape(data.S.shape), 1 / np.sqrt(450))
+        < largest_eigenvalue(ArrayTokens(data.X), (A.T @ data.y).reshape(data.S.shape), 1 / np.sqrt(450))
         < (1 + 1e-12) * exact
     )
 
@@ -551,9 +552,9 @@ def test_where_primal_dual_is_slow_douglas_rachford_goes_on(monkeypatch, lam):
 def test_douglas_rachford_starts_where_primal_dual_ends(share):
     X, exact, noisy = unusual("white", 0.4, 8, 9)
     lam, y = share * largest_penalty(X, noisy), noisy if share else exact
-    first = _splitting.PrimalDual(X, y, 1 / np.sqrt(72), lam)
+    first = _splitting.PrimalDual(ArrayTokens(X), y, 1 / np.sqrt(72), lam)
     _splitting.iterate(first, 1e-10, 1000, lambda *state: None)
-    second = _splitting.DouglasRachford(X, y, 1 / np.sqrt(72), lam, start=first.state())
+    second = _splitting.DouglasRachford(ArrayTokens(X), y, 1 / np.sqrt(72), lam, start=first.state())
     assert second.evaluate()[1] <= 1e-4 * operator(second.S)
 
 

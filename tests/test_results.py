@@ -201,7 +201,7 @@ def test_a_stack_of_starts_brings_its_own_replicas(data):
 
 @pytest.mark.parametrize("name", ["gamp_rie", "gradient_descent", "posterior", "ridge"])
 def test_what_does_not_fit_is_refused_with_what_would(name, data, monkeypatch):
-    function, options = getattr(estimators, name), RUNS[name]
+    function, options = getattr(estimators, name), RUNS[name] | ({"method": "direct"} if name == "ridge" else {})
     limit = function.memory(data.X.shape, data.X.dtype, **options) // 3
     monkeypatch.setattr(_memory, "_SMALL", 0)
     monkeypatch.setattr(_memory, "available", lambda: limit)
@@ -220,6 +220,15 @@ def test_the_nuclear_norm_does_without_factors_where_they_do_not_fit(data, monke
     assert estimators.nuclear_norm(data.X, data.y).method == "douglas-rachford"
     monkeypatch.setattr(_memory, "available", lambda: 200_000)  # enough for passes, not for factors
     assert estimators.nuclear_norm(data.X, data.y).method == "primal-dual"
+
+
+def test_ridge_does_without_a_gram_matrix_where_it_does_not_fit(data, monkeypatch):
+    monkeypatch.setattr(_memory, "_SMALL", 0)
+    direct = estimators.ridge(data.X, data.y, 0.1)
+    monkeypatch.setattr(_memory, "available", lambda: 100_000)
+    iterated = estimators.ridge(data.X, data.y, 0.1)
+    assert (direct.method, iterated.method) == ("direct", "conjugate-gradients")
+    np.testing.assert_allclose(iterated.S, direct.S, rtol=0, atol=1e-9 * np.abs(direct.S).max())
 
 
 def test_little_is_never_refused(data, monkeypatch):

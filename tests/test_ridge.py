@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 from scipy import linalg
+from scipy.linalg import lapack
 
 import bsr
 from bsr.estimators import ridge
@@ -289,8 +290,13 @@ def test_it_follows_the_units_of_the_data(X_unit, y_unit, lam):
 
 def test_rounding_that_spoils_the_solution_is_reported(monkeypatch):
     X, y = instance(9, 4, 3)
-    solve = linalg.cho_solve
-    monkeypatch.setattr(linalg, "cho_solve", lambda *arguments: 1.001 * solve(*arguments))
+    solve = lapack.dpotrs
+
+    def spoiled(*arguments, **options):
+        solution, *rest = solve(*arguments, **options)
+        return 1.001 * solution, *rest
+
+    monkeypatch.setattr(lapack, "dpotrs", spoiled)
     with pytest.warns(bsr.ConvergenceWarning, match="ill-conditioned"):
         assert ridge(X, y, 0.3).converged is False
 

@@ -10,28 +10,27 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from bsr.sensing import adjoint, forward, fused
+from bsr.tokens import ArrayTokens
 
 FEASIBLE = 1e-8  # relative error of the labels up to which they count as met
 _RCOND_MIN = 1e-7  # below it, solutions by the Gram matrix would have a larger one
-_CACHED, _BLOCK = 2**17, 2**22  # entries of X that are held in float64 at once, in a cache or in memory
+BLOCK = 2**22  # entries of X that are held in float64 at once
 _LANCZOS = 4  # steps: the bound they give may be a tenth low, which the iteration sees and mends
 
 
-def row_norm(X):
-    """Root mean square of the norms of the rows, sum_ij X_mu,ij^2."""
-    rows = max(1, _CACHED // X[0].size)
-    power = sum(np.sum(np.square(X[i : i + rows], dtype=np.float64)) for i in range(0, len(X), rows))
-    return float(np.sqrt(power / len(X)))
-
-
 def gram(X, unit):
-    """The smaller of A A^T and A^T A, its lower triangle, in Fortran order."""
-    A = X.reshape(len(X), -1)
-    if len(A) > len(A.T):
-        A = A.T
-    out = np.zeros((len(A), len(A)), order="F")
-    columns = max(1, _BLOCK // len(A))
+    """The smaller of A A^T, for which X is made one array, and A^T A; its lower triangle, in Fortran order."""
+    if len(X) <= X.entries:
+        return _add_products(np.zeros((len(X), len(X)), order="F"), X.dense().reshape(len(X), -1), unit)
+    out = np.zeros((X.entries, X.entries), order="F")
+    for _, block in X.blocks():
+        out = _add_products(out, block.reshape(len(block), -1).T, unit)
+    return out
+
+
+def _add_products(out, A, unit):
+    """Adds unit^2 A A^T to the lower triangle of `out`."""
+    columns = max(1, BLOCK // len(A))
     for j in range(0, len(A.T), columns):
         part = np.multiply(A[:, j : j + columns], unit, dtype=np.float64, order="F")
         out = blas.dsyrk(1.0, part, beta=1.0, c=out, lower=1, overwrite_c=1)
@@ -46,9 +45,9 @@ class LeastSquares:
 
     def __init__(self, X, y, unit):
         self._X, self._y, self._unit = X, y, unit
-        self._wide = len(X) <= X[0].size
+        self._wide = len(X) <= X.entries
         self._gram = gram(X, unit)
-        self._image = unit * adjoint(X, y)
+        self._image = unit * X.adjoint(y)
 
     def set_shift(self, shift):
         """Factor the system anew."""
@@ -65,9 +64,9 @@ class LeastSquares:
     def __call__(self, S):
         """The minimiser S', <y - A S', y> and ||y - A S'||^2."""
         if self._wide:
-            multiplier = lapack.dpotrs(self._factor, self._y - self._unit * forward(self._X, S), lower=1)[0]
+            multiplier = lapack.dpotrs(self._factor, self._y - self._unit * self._X.forward(S), lower=1)[0]
             residual = self._shift * multiplier
-            return S + self._unit * adjoint(self._X, multiplier), residual @ self._y, residual @ residual
+            return S + self._unit * self._X.adjoint(multiplier), residual @ self._y, residual @ residual
         moved = lapack.dpotrs(self._factor, (self._image + self._shift * S).ravel(), lower=1)[0].reshape(S.shape)
         overlap = self._y @ self._y - np.vdot(self._image, moved)
         return moved, overlap, overlap - self._shift * np.vdot(moved, moved - S)
@@ -76,15 +75,15 @@ class LeastSquares:
 def orthonormal(X, y, unit):
     """Constraints B S = target with orthonormal rows; maps of their dual points and of errors in y to the data's."""
     n, *shape = X.shape
-    A = np.multiply(X.reshape(n, -1), unit, dtype=np.float64)
+    A = np.multiply(X.dense().reshape(n, -1), unit, dtype=np.float64)
     B, solve, to_data = _row_space(A)
 
     def correction(r):
         return (solve(r) @ B).reshape(shape)
 
-    if linalg.norm(y - unit * forward(X, correction(y))) > FEASIBLE * linalg.norm(y):
+    if linalg.norm(y - unit * X.forward(correction(y))) > FEASIBLE * linalg.norm(y):
         raise_inconsistent()
-    return B.reshape(-1, *shape), solve(y), to_data, correction
+    return ArrayTokens(B.reshape(-1, *shape)), solve(y), to_data, correction
 
 
 def _row_space(A):
@@ -112,7 +111,7 @@ def largest_eigenvalue(X, G, unit):
     diagonal, off_diagonal = [], []
     before, v, beta = 0.0, G / linalg.norm(G), 0.0
     for _ in range(_LANCZOS):
-        w = fused(X, -unit * v, nothing, unit)[1] - beta * before
+        w = unit * X.residual(-unit * v, nothing)[1] - beta * before
         diagonal.append(np.vdot(w, v))
         w -= diagonal[-1] * v
         beta = linalg.norm(w)
@@ -127,18 +126,18 @@ def least_norm(X, labels, unit, stop, steps=2000):
     """The S of least Frobenius norm with A S = labels to within `stop`, by conjugate gradients on A^T A."""
     nothing = np.zeros(len(X))
     S, residual = np.zeros(X.shape[1:]), labels
-    descent = direction = unit * adjoint(X, residual)
+    descent = direction = unit * X.adjoint(residual)
     size = 0.0
     for _ in range(steps):
         error, slope = linalg.norm(residual), linalg.norm(descent)
         if error <= stop:
             break
         if slope <= FEASIBLE * size * error:  # no S has a smaller error; or rounding says so, as after many steps
-            descent = direction = unit * adjoint(X, residual)
+            descent = direction = unit * X.adjoint(residual)
             slope = linalg.norm(descent)
             if slope <= FEASIBLE * size * error:
                 raise_inconsistent()
-        image, G = fused(X, -unit * direction, nothing, 1.0)
+        image, G = X.residual(-unit * direction, nothing)
         size = max(size, linalg.norm(image) / linalg.norm(direction))  # of A
         step = (slope / linalg.norm(image)) ** 2
         S = S + step * direction

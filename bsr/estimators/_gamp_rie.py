@@ -12,9 +12,7 @@ from bsr._checks import (
     check_callback,
     check_integer,
     check_number,
-    check_range,
     check_real,
-    check_samples,
     child_generator,
     warn_convergence,
 )
@@ -25,9 +23,11 @@ from bsr.channels import Channel, resolve
 from bsr.denoising import empirical_rie_and_divergence, rie_and_divergence
 from bsr.denoising import mmse as denoising_mmse
 from bsr.estimators._innovations import FIRST_STEPS, SMALLEST, STEPS, VECTORS, innovations, spectral
+from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, Short, State
-from bsr.estimators._scale import MEASURED, root_mean_square, some
-from bsr.sensing import adjoint, forward, fused
+from bsr.estimators._scale import MEASURED, root_mean_square
+from bsr.tokens import Tokens
+from bsr.tokens._open import open_samples
 
 __all__ = ["GampHistory", "GampRie", "gamp_rie"]
 
@@ -90,6 +90,8 @@ class GampRie(Result):
         The course of the iterations.
     up_to_sign : bool
         Whether labels do not tell S from -S.
+    raw : Raw or None
+        The estimate for tokens as they were given, if X is a view of them.
     """
 
     S: np.ndarray
@@ -99,11 +101,12 @@ class GampRie(Result):
     delta: float
     history: GampHistory
     up_to_sign: bool = False
+    raw: Raw | None = None
 
 
 @blas_for(0)  # small decompositions between passes over X
 def gamp_rie(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     rank: int | None,
     *,
@@ -121,9 +124,9 @@ def gamp_rie(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
+    X : array_like or Tokens, shape (n, L, d)
         Token sequences with independent, centred entries of one variance, in any unit. float32 halves the time, sums
-        are in float64 all the same. Copied once unless C-contiguous.
+        are in float64 all the same. Copied once unless C-contiguous. Or whatever else holds tokens, see `bsr.tokens`.
     y : array_like, shape (n,)
         Labels, in any unit; if there is a channel, in its own.
     rank : int or None
@@ -229,9 +232,11 @@ def gamp_rie(
     arXiv:2410.18858, algorithm 1; book, chapter 9, :eq:`eq-09-cavity` to :eq:`eq-09-onsager`; chapters 15 and 16.
     """
     _, channel = resolve(0.0, channel)
-    start = _check_start(start, channel, np.shape(X)[1:])
-    X, y = check_samples(X, y, scan=not np.array_equal(start, "zero"))
+    X, y = open_samples(X, y, scan=False)
     n, L, d = X.shape
+    start = _check_start(start, channel, (L, d))
+    if not np.array_equal(start, "zero"):
+        X.check_range()
     if rank is not None:
         rank = check_integer("rank", rank, 1)
     elif channel is not None:
@@ -242,6 +247,9 @@ def gamp_rie(
     check_callback(callback)
     check_memory("gamp_rie", memory, X.shape, X.dtype, channel=channel)
 
+    mean = 0.0
+    if channel is None:
+        y, mean = without_intercept(X, y)
     # In units in which tokens have mean square 1, and linear labels too; S is then in units of `unit`.
     size, label = root_mean_square(X) or 1.0, np.sqrt(np.mean(y**2)) or 1.0
     if channel is not None:
@@ -281,18 +289,18 @@ def gamp_rie(
     history, scanned, converged, stopped, excess, vanished = [], False, False, False, False, False
     for t in trange(iterations, disable=not progress, desc="GAMP-RIE"):
         if channel is not None:
-            h = forward(X, scale * S) if S.any() else 0.0
+            h = X.forward(scale * S) if S.any() else 0.0
             omega, steps = h - (divergence / alpha) * z, STEPS if t > 0 else first
             if vanished := channel.even and not omega.any():
                 break
             new_z, V, contradiction = innovations(channel, y, omega, V, most, steps)
-            G = adjoint(X, new_z)
+            G = X.adjoint(new_z)
         elif t > 0 or S.any():
-            new_z, G = fused(X, scale * S, y + (divergence / alpha) * z, 1.0)
+            new_z, G = X.residual(scale * S, y + (divergence / alpha) * z)
         else:
-            new_z, G = y, adjoint(X, y)
+            new_z, G = y, X.adjoint(y)
         if not (scanned or scale * np.abs(G).max() <= _SUSPICIOUS):
-            check_range("X", X)
+            X.check_range()
             scanned = True
         power = np.mean(new_z**2)
         if power <= _ROUNDING * most:
@@ -339,6 +347,7 @@ def gamp_rie(
         delta=float(label**2 * max(left_out - expected, 0.0)) if channel is None else channel.delta,
         history=GampHistory(*(unit**2 * column for column in (q, noise, variance, trusted)), change),
         up_to_sign=channel is not None and channel.even,
+        raw=raw_estimate(X, unit * S, mean),
     )
 
 
@@ -378,15 +387,14 @@ def _mean_within(mean, deviation):
 
 def _advice(X, size, iterations, change, tol, damping, excess, converged):
     """What to say of a run that did not end well."""
-    D = X[0].size
     if converged:
         text = f"GAMP-RIE came to rest after {iterations} iterations where state evolution does not hold; "
     else:
         text = f"GAMP-RIE changed by {change:.1e} > tol={tol} at iteration {iterations}; "
-    directions, white = _directions(some(X.reshape(len(X), D), _SAMPLES), size)
+    directions, white = _directions(X.some(_SAMPLES), size)
     if not white:
         return text + (
-            f"tokens are not white (they vary in about {directions:.0f} of {D} directions): "
+            f"tokens are not white (they vary in about {directions:.0f} of {X.entries} directions): "
             "whiten them, or use nuclear_norm or posterior"
         )
     if excess:
@@ -397,10 +405,11 @@ def _advice(X, size, iterations, change, tol, damping, excess, converged):
 
 
 def _directions(A, size):
-    """Number (tr C)^2 / tr C^2 of directions in which the rows of A vary, and whether these may be all.
+    """Number (tr C)^2 / tr C^2 of directions in which some sequences vary, and whether these may be all.
 
-    It is the inverse of the mean squared cosine of the angle between two rows. `size` is that of the entries.
+    It is the inverse of the mean squared cosine of the angle between two of them. `size` is that of the entries.
     """
+    A = A.reshape(len(A), -1)
     if not 1e-6 < size < 1e6:  # squares might overflow in single precision
         A = A / A.dtype.type(size)
     squares = (A @ A.T).astype(np.float64) ** 2

@@ -15,7 +15,6 @@ from bsr._checks import (
     check_integer,
     check_number,
     check_real,
-    check_samples,
     child_generator,
     warn_convergence,
 )
@@ -24,8 +23,11 @@ from bsr._typing import Random
 from bsr.channels import Channel, resolve
 from bsr.estimators import _nuclear_norm, _ridge
 from bsr.estimators._losses import loss_of
+from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
+from bsr.tokens import ArrayTokens, Centred, Tokens, Whitened
+from bsr.tokens._open import open_samples
 
 __all__ = ["DescentHistory", "GradientDescent", "gradient_descent"]
 
@@ -84,6 +86,8 @@ class GradientDescent(Result):
         The course of the descent.
     channel : bsr.channels.Channel or None
         What the loss was for; None for linear labels.
+    raw : Raw or None
+        The estimate for tokens as they were given, if X is a view of them.
     """
 
     S: np.ndarray
@@ -97,6 +101,7 @@ class GradientDescent(Result):
     iterations: int
     history: DescentHistory
     channel: Channel | None = None
+    raw: Raw | None = None
 
     @property
     def up_to_sign(self) -> bool:
@@ -125,7 +130,7 @@ class GradientDescent(Result):
 
 
 def gradient_descent(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     rank: int,
     *,
@@ -151,8 +156,9 @@ def gradient_descent(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
-        Token sequences.
+    X : array_like or Tokens, shape (n, L, d)
+        Token sequences. Or whatever else holds them, see `bsr.tokens`: of a view one array is made, and what is no
+        array is read once a step.
     y : array_like, shape (n,) or (replicas, n)
         Labels, those of all replicas or each one's own.
     rank : int
@@ -246,14 +252,15 @@ def gradient_descent(
     steps = check_integer("steps", steps, 0)
     check_callback(callback)
     replicas = check_integer("replicas", replicas, 1)
-    X, y = _check_labels(X, y, replicas)
+    tokens, y = _check_labels(X, y, replicas)
     _, channel = resolve(0.0, channel)
     loss = loss_of(channel)
-    y = y if channel is None else channel.check_labels(y)
+    y, mean = without_intercept(tokens, y) if channel is None else (channel.check_labels(y), 0.0)
     replicas = len(y) if y.ndim == 2 else replicas
-    n, L, d = X.shape
+    n, L, d = tokens.shape
     start = {"init": init, "init_scale": init_scale, "channel": channel}
-    check_memory("gradient_descent", memory, X.shape, X.dtype, rank, replicas=replicas, **start)
+    check_memory("gradient_descent", memory, tokens.shape, tokens.dtype, rank, replicas=replicas, **start)
+    X = ArrayTokens(tokens.dense()) if isinstance(tokens, Centred | Whitened) else tokens
     if isinstance(init, str):
         stack = np.atleast_2d(y)
         init = np.array([_FIRST[init][0](X, labels).S for labels in stack])
@@ -278,26 +285,26 @@ def gradient_descent(
     U, V, y = U / unit, V / unit, y / label
     rate, keep = lr * (label / (2.0 * np.sqrt(rank * d * L))), 1.0 - lr * weight_decay
     pull = [(1.0 - keep)[:, None, None] * factor / unit for factor in towards]
-    data = {X.dtype.type: X.reshape(n, L * d)}
+    data = _Data(X)
     level = np.full(replicas, int(switch == np.inf))  # 0 descends in float32, 1 in float64, 2 has stopped
     errors = np.zeros(replicas)
     diverged = np.zeros(replicas, dtype=bool)
     even = channel is not None and channel.even
     history, done, stopped = [], 0, False
     with np.errstate(over="ignore", invalid="ignore"), tqdm(total=steps, disable=not progress) as bar:
-        teams = _regroup(data, y, level, U, V, rate, keep, pull)
-        _residuals(teams, errors, loss)
+        teams = _regroup(n, y, level, U, V, rate, keep, pull)
+        _residuals(data, teams, errors, loss)
         roof = _EXPLODED * np.maximum(errors, np.mean(y**2))
         one = 1.0 if y.any() else errors.max()  # what training errors are measured by
         while True:
-            _residuals(teams, errors, loss)
+            _residuals(data, teams, errors, loss)
             diverged |= ~(errors <= roof)
             errors[diverged] = np.inf
             new_level = np.maximum(level, np.where(diverged | (errors <= tol * one), 2, errors <= switch * one))
             if np.any(new_level != level):
                 _collect(teams, U, V, done)
                 level = new_level
-                teams = _regroup(data, y, level, U, V, rate, keep, pull)
+                teams = _regroup(n, y, level, U, V, rate, keep, pull)
                 continue
             last = done == steps or np.all(level == 2)
             if last or done in recorded:
@@ -311,7 +318,7 @@ def gradient_descent(
             if last or stopped:
                 break
             done += 1
-            _step(teams)
+            _step(data, teams)
             bar.update()
 
     U, V = unit * signed, unit * V
@@ -338,6 +345,7 @@ def gradient_descent(
         iterations=done,
         history=DescentHistory(step, label**2 * train_error, label**2 * overlap),
         channel=channel,
+        raw=raw_estimate(tokens, S, mean),
     )
 
 
@@ -345,7 +353,6 @@ class _Team(NamedTuple):
     """Replicas that descend together in one precision, and the memory that their steps use."""
 
     who: np.ndarray  # (m,) their numbers
-    X: np.ndarray  # (n, dL)
     y: np.ndarray  # (n,) or (m, n)
     U: np.ndarray  # (m, L, r)
     V: np.ndarray  # (m, d, r)
@@ -360,35 +367,62 @@ class _Team(NamedTuple):
     dV: np.ndarray
 
 
-def _regroup(data, y, level, U, V, rate, keep, pull):
+def _regroup(n, y, level, U, V, rate, keep, pull):
     """Teams of the replicas at level 0 (float32) and 1 (float64)."""
     (L, r), d, teams = U.shape[1:], V.shape[1], []
     for precision, dtype in enumerate((np.float32, np.float64)):
         who = np.flatnonzero(level == precision)
         if m := len(who):
-            X = _matrix(data, dtype)
             own = y[who] if y.ndim == 2 else y
             inputs = (own, U[who], V[who], rate[who, None], keep[who, None, None])
             inputs = (*(a.astype(dtype) for a in inputs), [a[who].astype(dtype) for a in pull])
-            shapes = (m, L, d), (L * d, m), (len(X), m), (m, len(X)), (m, L, r), (m, d, r)
-            teams.append(_Team(who, X, *inputs, *(np.empty(s, dtype) for s in shapes)))
+            shapes = (m, L, d), (L * d, m), (n, m), (m, n), (m, L, r), (m, d, r)
+            teams.append(_Team(who, *inputs, *(np.empty(s, dtype) for s in shapes)))
     return teams
 
 
-def _residuals(teams, errors, loss):
-    """Write the training errors of the teams into `errors`, and keep their residuals."""
+class _Data:
+    """The sequences as rows, in either precision; made once if they are in memory, and read each time if not."""
+
+    def __init__(self, X):
+        self._X, self._kept, self.resident = X, {}, X.resident
+
+    def rows(self, dtype):
+        if not self.resident:
+            return self._X.rows(dtype)
+        if dtype not in self._kept:
+            self._kept[dtype] = list(self._X.rows(dtype))
+        return self._kept[dtype]
+
+
+def _residuals(data, teams, errors, loss):
+    """Write the training errors of the teams into `errors`, and keep their residuals.
+
+    Of data that are read each time it takes the gradients too, before they are gone.
+    """
     for t in teams:
         np.matmul(t.U, t.V.transpose(0, 2, 1), out=t.W)
         np.copyto(t.W_t, t.W.reshape(len(t.W), -1).T)  # the product is up to a quarter faster in this orientation
-        np.matmul(t.X, t.W_t, out=t.prediction)
-        errors[t.who] = loss(t.prediction.T, t.y, t.residual)
-        np.multiply(t.residual, t.rate, out=t.residual)
+        error, gradients = 0.0, np.zeros((len(t.W), len(t.W_t)), t.W.dtype) if not data.resident else None
+        for rows in data.rows(t.W.dtype):
+            part = slice(rows.start, rows.start + len(rows))
+            prediction, residual = t.prediction[part], t.residual[:, part]
+            rows.times(t.W_t, out=prediction)
+            error += loss(prediction.T, t.y[..., part], residual) * (len(rows) / len(t.prediction))
+            np.multiply(residual, t.rate, out=residual)
+            if not data.resident:
+                rows.back(residual, out=t.W.reshape(gradients.shape))
+                gradients += t.W.reshape(gradients.shape)
+        errors[t.who] = error
+        if not data.resident:
+            np.copyto(t.W, gradients.reshape(t.W.shape))
 
 
-def _step(teams):
+def _step(data, teams):
     """Change U and V by one step, given the residuals."""
     for t in teams:
-        np.matmul(t.residual, t.X, out=t.W.reshape(len(t.W), -1))
+        if data.resident:
+            data.rows(t.W.dtype)[0].back(t.residual, out=t.W.reshape(len(t.W), -1))
         np.matmul(t.W, t.V, out=t.dU)
         np.matmul(t.W.transpose(0, 2, 1), t.U, out=t.dV)
         for factor, change in ((t.U, t.dU), (t.V, t.dV)):
@@ -402,13 +436,6 @@ def _collect(teams, U, V, done):
     """Copy the teams' factors to their places among all replicas, unless they have not moved but only been rounded."""
     for t in teams if done else ():
         U[t.who], V[t.who] = t.U, t.V
-
-
-def _matrix(data, dtype):
-    """The samples as rows, in the precision asked for; made once."""
-    if dtype not in data:
-        data[dtype] = next(iter(data.values())).astype(dtype)
-    return data[dtype]
 
 
 def _aligned(U, V, diverged):
@@ -462,11 +489,11 @@ def _check_labels(X, y, replicas):
     """X and labels, of which each replica may have its own."""
     y = as_real("y", y)
     if y.ndim < 2:
-        return check_samples(X, y)
+        return open_samples(X, y)
     if y.ndim != 2 or not len(y) or replicas not in (1, len(y)):
         raise ValueError(f"y must have shape (n,) or ({replicas}, n), one row for each replica, got {y.shape}")
-    X, _ = check_samples(X, y[0])
-    return X, np.array([check_samples(X, labels, scan=False)[1] for labels in y])
+    X, _ = open_samples(X, y[0])
+    return X, np.array([open_samples(X, labels, scan=False)[1] for labels in y])
 
 
 def _anchor(anchor, weight_decay, U, V):

@@ -6,8 +6,6 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from bsr.sensing import adjoint, forward
-
 __all__ = ["FIRST_STEPS", "SMALLEST", "STEPS", "VECTORS", "innovations", "spectral"]
 
 SMALLEST = 1e-24  # a variance, relative to that of the teacher's entries, that is rounding
@@ -71,7 +69,7 @@ def spectral(channel, X, y, scale, variance, rng):
     T = np.maximum(G, _LOWEST) / (1.0 + np.maximum(G, _LOWEST))
 
     def product(v):
-        return (scale**2 * adjoint(X, T * forward(X, v.reshape(L, d)))).ravel()
+        return (scale**2 * X.adjoint(T * X.forward(v.reshape(L, d)))).ravel()
 
     v = rng.standard_normal(D)
     operator = LinearOperator((D, D), product, dtype=np.float64)
@@ -95,4 +93,4 @@ def spectral(channel, X, y, scale, variance, rng):
         overlap = (1.0 / alpha - np.mean(weight)) / (1.0 / alpha + np.mean(G * weight))
     overlap, s = max(overlap, 1.0 / D), s if recovers else 1.0  # as of a random direction, and at the threshold
     R = v * np.sqrt(D * variance / overlap)
-    return R, variance * (1.0 / overlap - 1.0), (alpha / s) * T * forward(X, scale * R), recovers
+    return R, variance * (1.0 / overlap - 1.0), (alpha / s) * T * X.forward(scale * R), recovers

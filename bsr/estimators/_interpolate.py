@@ -5,16 +5,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from bsr._checks import check_integer, check_number, check_samples, warn_convergence
+from bsr._checks import check_integer, check_number, warn_convergence
 from bsr._memory import check_memory
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
+from bsr.estimators._raw import raw_estimate, without_intercept
 from bsr.model import predict
+from bsr.tokens import Tokens
+from bsr.tokens._open import open_samples
 
 __all__ = ["interpolate"]
 
 
 def interpolate(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     descent: GradientDescent,
     *,
@@ -31,8 +34,8 @@ def interpolate(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
-        Token sequences that were descended on. Copied once to float64 if they are not.
+    X : array_like or Tokens, shape (n, L, d)
+        Token sequences that were descended on. Copied once to an array in float64 if they are not.
     y : array_like, shape (n,)
         Their labels.
     descent : GradientDescent
@@ -76,8 +79,9 @@ def interpolate(
     ----------
     Book, chapter 12.
     """
-    X, y = check_samples(X, y)
-    n, L, d = X.shape
+    tokens, y = open_samples(X, y)
+    y, mean = without_intercept(tokens, y)
+    n, L, d = tokens.shape
     if not isinstance(descent, GradientDescent):
         raise ValueError(f"descent must be a result of gradient_descent, got {descent!r}")
     if descent.channel is not None:
@@ -91,7 +95,8 @@ def interpolate(
         check_integer("cg_iterations", cg_iterations, 1),
     )
     cg_tol = check_number("cg_tol", cg_tol, "fraction")
-    check_memory("interpolate", memory, X.shape, X.dtype)
+    check_memory("interpolate", memory, tokens.shape, tokens.dtype)
+    X = tokens.dense()
 
     # Labels in units of their root mean square, factors in units in which the predictions are <X, U V^T>.
     label = np.sqrt(np.mean(y**2)) or 1.0
@@ -120,6 +125,7 @@ def interpolate(
         S_mean=S[fine].mean(axis=0) if fine.any() else descent.S_mean,
         train_error=label**2 * errors,
         landed=landed,
+        raw=raw_estimate(tokens, S, mean),
         converged=bool(np.all(errors <= tol)),
     )
 

@@ -14,7 +14,6 @@ from bsr._threads import blas_for
 from bsr.denoising import soft_threshold
 from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import largest_eigenvalue
-from bsr.sensing import adjoint, forward
 
 __all__ = ["ProximalGradient"]
 
@@ -29,16 +28,16 @@ class ProximalGradient:
     @blas_for(0)
     def __init__(self, X, y, unit, lam):
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
-        self.accelerated = Anderson(X[0].size, _COMBINED, 1.0)
+        self.accelerated = Anderson(X.entries, _COMBINED, 1.0)
         self.S, self._last = np.zeros(X.shape[1:]), None
-        self._size = largest_eigenvalue(X, unit * adjoint(X, y), unit)
+        self._size = largest_eigenvalue(X, unit * X.adjoint(y), unit)
         self.gamma = _LONG / (0.25 * self._size)
 
     def _look(self, S):
         """The loss, the probabilities of wrong classes, and minus the gradient."""
-        margin = self.y * (self.unit * forward(self.X, S))
+        margin = self.y * (self.unit * self.X.forward(S))
         wrong = expit(-margin)
-        return -log_expit(margin).sum(), wrong, self.unit * adjoint(self.X, self.y * wrong)
+        return -log_expit(margin).sum(), wrong, self.unit * self.X.adjoint(self.y * wrong)
 
     def evaluate(self):
         self._loss, self._wrong, self._G = self._look(self.S)

@@ -14,15 +14,18 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy import linalg
 from tqdm import tqdm
 
-from bsr._checks import check_callback, check_integer, check_number, check_samples, warn_convergence
+from bsr._checks import check_callback, check_integer, check_number, warn_convergence
 from bsr._memory import check_memory, fits
 from bsr._threads import blas_for
 from bsr.channels import Channel, Logistic, resolve
-from bsr.estimators._constraints import raise_inconsistent, row_norm
+from bsr.estimators._constraints import raise_inconsistent
 from bsr.estimators._logistic import ProximalGradient
+from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, State
+from bsr.estimators._scale import row_norm
 from bsr.estimators._splitting import FACTOR_LIMIT, METHODS, DouglasRachford, factor_bytes, iterate
-from bsr.sensing import adjoint
+from bsr.tokens import ArrayTokens, Tokens
+from bsr.tokens._open import open_samples
 
 __all__ = ["NuclearNorm", "nuclear_norm"]
 
@@ -54,6 +57,8 @@ class NuclearNorm(Result):
         sum_mu H(lambda scale y_mu dual_mu), with H(a) = -a log a - (1 - a) log(1 - a).
     method : str
         The method used; the last one if there were two. 'proximal-gradient' for `Logistic`.
+    raw : Raw or None
+        The estimate for tokens as they were given, if X is a view of them.
     """
 
     S: np.ndarray
@@ -62,6 +67,7 @@ class NuclearNorm(Result):
     gap: float
     dual: np.ndarray
     method: str
+    raw: Raw | None = None
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, and the duality gap."""
@@ -69,7 +75,7 @@ class NuclearNorm(Result):
 
 
 def nuclear_norm(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     lam: float = 0.0,
     *,
@@ -84,9 +90,9 @@ def nuclear_norm(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
+    X : array_like or Tokens, shape (n, L, d)
         Token sequences. float32 halves the memory; sums are in float64 all the same. In any memory order but C, it is
-        copied once.
+        copied once. Or whatever else holds them, see `bsr.tokens`; Douglas-Rachford makes one array of it.
     y : array_like, shape (n,)
         Labels.
     lam : float, default 0.0
@@ -160,7 +166,7 @@ def nuclear_norm(
     largest c <= 1 that is feasible. There is no intercept: where classes are of unequal numbers, one sequence entry
     that is always 1 stands in for it, but is penalised.
     """
-    X, y = check_samples(X, y)
+    X, y = open_samples(X, y)
     lam, tol = check_number("lam", lam, "non-negative"), check_number("tol", tol, "positive")
     iterations = check_integer("iterations", iterations, 1)
     check_callback(callback)
@@ -169,9 +175,10 @@ def nuclear_norm(
     _, channel = resolve(0.0, channel)
     if channel is not None:
         y = _check_classes(y, lam, channel, method)
+    y, mean = without_intercept(X, y) if channel is None else (y, 0.0)
     need = {"lam": lam, "method": method or "primal-dual", "channel": channel}
     check_memory("nuclear_norm", memory, X.shape, X.dtype, **need)
-    n, D = len(y), X[0].size
+    n, D = len(X), X.entries
     penalty = lam * D**0.25
     first, patience = method, iterations
     if channel is not None:
@@ -179,19 +186,22 @@ def nuclear_norm(
     elif method is None:
         first = "primal-dual"
         factors = factor_bytes(*X.shape, lam)
+        if not isinstance(X, ArrayTokens) and (lam == 0.0 or n <= D):  # one array of all
+            factors += n * D * X.dtype.itemsize
         if factors <= FACTOR_LIMIT and fits(factors):
             # Interpolation by passes is slow where n is close to dL, and factors are all there is to it above.
             hard = lam == 0.0 and (n >= D or n * np.sqrt(1.0 - np.sqrt(n / D)) <= _DIRECT)
             pays = hard or min(n, D) <= _DIRECT
             first, patience = ("douglas-rachford", iterations) if pays else (first, int(_PATIENCE * min(n, D)))
 
-    image = adjoint(X, y) / np.sqrt(D)
+    image = X.adjoint(y) / np.sqrt(D)
     with blas_for(0):
         top = linalg.norm(image, 2)
     share = 1.0 if channel is None else 0.5 / channel.scale  # of the labels, in minus the gradient at S = 0
     if not y.any() or (lam > 0.0 and share * top <= penalty):
-        dual = share * y / penalty if lam else np.zeros(n)
-        return NuclearNorm(S=np.zeros(X.shape[1:]), converged=True, iterations=0, gap=0.0, dual=dual, method=first)
+        S, dual = np.zeros(X.shape[1:]), share * y / penalty if lam else np.zeros(n)
+        raw = raw_estimate(X, S, mean)
+        return NuclearNorm(S=S, converged=True, iterations=0, gap=0.0, dual=dual, method=first, raw=raw)
     if top == 0.0:
         raise_inconsistent()
     options = iterations, callback, progress
@@ -204,7 +214,8 @@ def nuclear_norm(
             f"the duality gap {gap:.1e} is above tol={tol} after {done} iterations of method {last!r}; more iterations "
             "help, or a larger lam; with 'primal-dual' also tokens that are centred, and channels of one scale"
         )
-    return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=last)
+    raw = raw_estimate(X, S, mean)
+    return NuclearNorm(S=S, converged=gap <= tol, iterations=done, gap=gap, dual=dual, method=last, raw=raw)
 
 
 def _check_classes(y, lam, channel, method):
@@ -224,7 +235,7 @@ def _solve(X, y, penalty, tol, method, patience, iterations, callback, progress)
     """S, the dual point, the gap they certify, iterations, whether the callback ended it, the method that ended."""
     # Where the labels have norm 1 over all, and token sequences norm 1 in root mean square.
     norm, height = row_norm(X), linalg.norm(y)
-    size = norm / np.sqrt(X[0].size)
+    size = norm / np.sqrt(X.entries)
     problem = X, y / height, 1.0 / norm, penalty / (height * size)
     with tqdm(total=iterations, disable=not progress) as bar:
         show = bar, callback, height / size
@@ -241,7 +252,7 @@ def _solve_classes(X, y, penalty, scale, tol, iterations, callback, progress):
     """The same for the log-loss of classes."""
     # Where token sequences have norm 1 in root mean square, and predictions are in units of the scale.
     norm = row_norm(X)
-    size = norm / np.sqrt(X[0].size)
+    size = norm / np.sqrt(X.entries)
     with tqdm(total=iterations, disable=not progress) as bar:
         splitting = ProximalGradient(X, y, 1.0 / norm, penalty * scale / size)
         S, dual, gap, done, stopped = _run(splitting, tol, iterations, bar, callback, scale / size)

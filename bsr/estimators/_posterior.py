@@ -13,7 +13,6 @@ from bsr._checks import (
     check_callback,
     check_integer,
     check_number,
-    check_samples,
     child_generator,
     warn_convergence,
 )
@@ -21,8 +20,11 @@ from bsr._memory import check_memory
 from bsr._threads import blas_for
 from bsr._typing import Random
 from bsr.channels import Channel, resolve
+from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, State
 from bsr.model import mse
+from bsr.tokens import Tokens
+from bsr.tokens._open import open_samples
 
 __all__ = ["Posterior", "posterior"]
 
@@ -62,6 +64,8 @@ class Posterior(Result):
         Sweeps.
     up_to_sign : bool
         Whether labels do not tell S from -S. Samples then have the sign that agrees with the mean of those before.
+    raw : Raw or None
+        The estimate for tokens as they were given, if X is a view of them.
     """
 
     S: np.ndarray
@@ -74,6 +78,7 @@ class Posterior(Result):
     converged: bool
     iterations: int
     up_to_sign: bool = False
+    raw: Raw | None = None
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`."""
@@ -115,7 +120,7 @@ def _precision(samples):
 
 
 def posterior(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     rank: int,
     delta: float | None = None,
@@ -134,8 +139,9 @@ def posterior(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
-        Token sequences. What is not C-contiguous float64 is copied once: the linear algebra is in float64.
+    X : array_like or Tokens, shape (n, L, d)
+        Token sequences. What is not C-contiguous float64, or no array, is copied once: the linear algebra is in
+        float64, and on all of them at once.
     y : array_like, shape (n,)
         Labels, in units in which the teacher's entries have variance 1.
     rank : int
@@ -204,8 +210,9 @@ def posterior(
 
     A sweep takes of order n (r L)^2 + n (r d)^2 operations: 3 ms at d = L = 30, r = 6, n = 720 on one core.
     """
-    X, y = check_samples(X, y)
-    n, L, d = X.shape
+    tokens, y = open_samples(X, y)
+    y, mean = without_intercept(tokens, y) if channel is None else (y, 0.0)
+    n, L, d = tokens.shape
     rank = check_integer("rank", rank, 1)
     if (delta is None) == (channel is None):
         raise ValueError(f"delta or channel must be given, and not both, got delta={delta!r} and channel={channel!r}")
@@ -218,7 +225,7 @@ def posterior(
     min_effective = check_number("min_effective", min_effective, "non-negative")
     check_callback(callback)
     kept = _kept(sweeps, burn_in, thin)
-    check_memory("posterior", memory, X.shape, X.dtype, rank, sweeps=sweeps, burn_in=burn_in, thin=thin)
+    check_memory("posterior", memory, tokens.shape, tokens.dtype, rank, sweeps=sweeps, burn_in=burn_in, thin=thin)
     rng = child_generator(rng)
     if init is None:
         V = rng.standard_normal((d, rank))
@@ -232,7 +239,7 @@ def posterior(
                 f"init must be finite factors of shapes ({L}, {rank}) and ({d}, {rank}), got {U.shape} and {V.shape}"
             )
 
-    X = X.astype(np.float64, copy=False)
+    X = tokens.dense().astype(np.float64, copy=False)
     X_t = X.transpose(0, 2, 1)
     scale = 1.0 / np.sqrt(rank * d * L)
     samples, train_error = np.empty((kept, L, d)), np.empty(kept)
@@ -276,8 +283,9 @@ def posterior(
             "or delta or rank is too small, or the labels are not in units in which entries of S have variance 1"
         ] * stuck
         warn_convergence("; ".join(said))
+    S = samples.mean(axis=0)
     return Posterior(
-        S=samples.mean(axis=0),
+        S=S,
         samples=samples,
         spread=spread,
         effective_sample_size=effective,
@@ -287,6 +295,7 @@ def posterior(
         converged=not (short or stuck),
         iterations=t + 1,
         up_to_sign=even,
+        raw=raw_estimate(tokens, S, mean),
     )
 
 

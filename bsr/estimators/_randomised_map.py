@@ -11,7 +11,6 @@ from bsr._checks import (
     check_integer,
     check_number,
     check_real,
-    check_samples,
     child_generator,
     warn_convergence,
 )
@@ -21,12 +20,15 @@ from bsr.estimators import _gradient_descent
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
 from bsr.estimators._result import State
 from bsr.estimators._scale import root_mean_square
+from bsr.tokens import Tokens
+from bsr.tokens._open import open_samples
+from bsr.tokens._tokens import HELD
 
 __all__ = ["randomised_map"]
 
 
 def randomised_map(
-    X: ArrayLike,
+    X: ArrayLike | Tokens,
     y: ArrayLike,
     rank: int,
     delta: float,
@@ -48,7 +50,7 @@ def randomised_map(
 
     Parameters
     ----------
-    X : array_like, shape (n, L, d)
+    X : array_like or Tokens, shape (n, L, d)
         Token sequences.
     y : array_like, shape (n,)
         Labels, in units in which the teacher's entries have variance 1.
@@ -94,7 +96,7 @@ def randomised_map(
     ----------
     Papandreou and Yuille, "Gaussian sampling by local perturbations", NIPS 2010, for the linear case.
     """
-    X, y = check_samples(X, y)
+    X, y = open_samples(X, y)
     n, L, d = X.shape
     rank, replicas = check_integer("rank", rank, 1), check_integer("replicas", replicas, 1)
     delta, tol = check_number("delta", delta, "positive"), check_number("tol", tol, "positive")
@@ -103,13 +105,11 @@ def randomised_map(
     rng = child_generator(rng)
     U, V = rng.standard_normal((replicas, L, rank)), rng.standard_normal((replicas, d, rank))
     labels = y + np.sqrt(delta) * rng.standard_normal((replicas, n))
-    rows, rested, stopped = X.reshape(n, L * d), False, False
+    rested, stopped, unit = False, False, 1.0 / np.sqrt(d * L)
 
     def rest(state):
         nonlocal rested, stopped
-        S = state.S.reshape(replicas, L * d).astype(X.dtype)
-        residuals = S @ rows.T / np.sqrt(d * L) - labels
-        G = (residuals.astype(X.dtype) @ rows / (2.0 * np.sqrt(d * L))).reshape(state.S.shape)
+        G = -0.5 * unit * X.residual(unit * state.S, labels)[1]
         labels_pull = G @ state.V / np.sqrt(rank), G.transpose(0, 2, 1) @ state.U / np.sqrt(rank)
         anchor_pull = delta / 2.0 * (state.U - U), delta / 2.0 * (state.V - V)
         left, whole = (
@@ -152,7 +152,8 @@ def memory(
     descent = _gradient_descent.memory(shape, dtype, rank, replicas=replicas)
     if np.dtype(dtype) == np.float32:
         descent -= 8 * n * L * d  # of X in float64, which is not needed
-    return descent + 8 * replicas * (4 * n + 3 * L * d + 4 * rank * (L + d))
+    held = 8 * max(min(HELD, n * L * d), L * d)
+    return descent + held + 8 * replicas * (6 * n + 4 * L * d + 4 * rank * (L + d))
 
 
 randomised_map.memory = memory

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from bsr._checks import check_real
 from bsr._typing import Array
 from bsr.model import mse, predict
+from bsr.tokens import Centred, Tokens, Whitened
 
 __all__ = ["Result", "State", "TeacherError"]
 
@@ -28,8 +29,9 @@ class Result(Short):
     """What every estimator returns: an estimate `S`, of shape (..., L, d), `converged`, `iterations`, and more."""
 
     up_to_sign = False  # whether the labels do not tell S from -S
+    raw = None  # the estimate for tokens as they were given, if it was learned from a view of them
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike | Tokens) -> Array:
         """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`. For a channel, h: classes are its sign.
 
         The best guess of a channel's label is ``channel.predict(result.predict(X), V)`` with V what is not known of h:
@@ -37,8 +39,9 @@ class Result(Short):
 
         Parameters
         ----------
-        X : array_like, shape (n, L, d)
-            Token sequences in the units of those that were learned from.
+        X : array_like or Tokens, shape (n, L, d)
+            Token sequences in the units of those that were learned from. What was learned from a view is said of tokens
+            as they were before it.
 
         Returns
         -------
@@ -47,9 +50,13 @@ class Result(Short):
         Raises
         ------
         ValueError
-            If shapes do not match.
+            If shapes do not match, or X is a view and S was learned from one.
         """
-        return predict(X, self.S)
+        if self.raw is None:
+            return predict(X, self.S)
+        if isinstance(X, Centred | Whitened):
+            raise ValueError(f"X must be tokens as they were before the view that S was learned from, got {X!r}")
+        return predict(X, self.raw.S) + np.asarray(self.raw.intercept)[..., None]
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """Numbers that compare the estimate with the teacher, where that is known.

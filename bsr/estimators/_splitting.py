@@ -16,7 +16,7 @@ from bsr._threads import blas_for
 from bsr.denoising import soft_threshold
 from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import FEASIBLE, LeastSquares, largest_eigenvalue, least_norm, orthonormal
-from bsr.sensing import adjoint, forward, fused
+from bsr.tokens import ArrayTokens
 
 __all__ = ["FACTOR_LIMIT", "METHODS", "DouglasRachford", "PrimalDual", "factor_bytes", "iterate"]
 
@@ -71,8 +71,9 @@ class DouglasRachford:
     """
 
     def __init__(self, X, y, unit, lam, start=None):
+        X = ArrayTokens(X.dense()) if lam == 0.0 else X
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
-        n, D = len(y), X[0].size
+        n, D = len(X), X.entries
         with blas_for(n * min(n, D) * D):
             if lam > 0.0:
                 self._squares = LeastSquares(X, y, unit)
@@ -96,7 +97,7 @@ class DouglasRachford:
         if self.lam > 0.0:
             self._moved, self._overlap, self._power = self._squares(reflected)
         else:
-            self._q, G = fused(self._B, reflected, self._target, 1.0)
+            self._q, G = self._B.residual(reflected, self._target)
             self._moved = reflected + G
         self._pulled = self._moved - reflected  # gamma A^T p
         residual = self._moved - self.S
@@ -140,8 +141,8 @@ class PrimalDual:
     @blas_for(0)
     def __init__(self, X, y, unit, lam):
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
-        self.n, self.D = len(y), X[0].size
-        image = unit * adjoint(X, y)
+        self.n, self.D = len(X), X.entries
+        image = unit * X.adjoint(y)
         self.eta = _SAFE * largest_eigenvalue(X, image, unit)
         self.accelerated = Anderson(2 * self.D + self.n, _COMBINED, _RELAXATION)
         self.S, self.q = np.zeros_like(image), y * (self.D / self.n)
@@ -166,7 +167,7 @@ class PrimalDual:
 
     def evaluate(self):
         self._S, self._sigma = soft_threshold(self.S + self.W, self.gamma)
-        self._residual, G = fused(self.X, self.unit * (2.0 * self._S - self.S), self.y, 1.0)
+        self._residual, G = self.X.residual(self.unit * (2.0 * self._S - self.S), self.y)
         G *= self.unit
         while True:
             damping = 1.0 / (1.0 + self.lam / (self.eta * self.gamma))
@@ -233,24 +234,24 @@ def factor_bytes(n, L, d, lam):
 @blas_for(0)
 def _start(X, y, unit):
     """A matrix of about the size of the solution, the best multiple of A^T y, and a gamma for it."""
-    S = unit * adjoint(X, y)
-    S *= (linalg.norm(S) / linalg.norm(unit * forward(X, S))) ** 2
+    S = unit * X.adjoint(y)
+    S *= (linalg.norm(S) / linalg.norm(unit * X.forward(S))) ** 2
     return S, 0.3 * linalg.norm(S, 2)
 
 
 def interpolation_certificate(X, y, unit, S, dual, correction):
     """S made feasible, the dual point made feasible, and the gap between their values."""
-    top = unit * linalg.norm(adjoint(X, dual), 2)
+    top = unit * linalg.norm(X.adjoint(dual), 2)
     dual = dual / top if top > 0.0 else dual
-    S = S + correction(y - unit * forward(X, S))
-    if linalg.norm(y - unit * forward(X, S)) > FEASIBLE * linalg.norm(y):
+    S = S + correction(y - unit * X.forward(S))
+    if linalg.norm(y - unit * X.forward(S)) > FEASIBLE * linalg.norm(y):
         return S, dual, np.inf
     return S, dual, max(float(1.0 - dual @ y / linalg.norm(S, "nuc")), 0.0)
 
 
 def penalised_certificate(X, y, unit, lam, S):
     """S, its residual scaled to the best feasible dual point, and the gap between their values."""
-    residual, G = fused(X, unit * S, y, 1.0)
+    residual, G = X.residual(unit * S, y)
     power, top = residual @ residual, unit * linalg.norm(G, 2)
     value = 0.5 * power + lam * linalg.norm(S, "nuc")
     best = min(max(residual @ y / power, 0.0), lam / top) if power > 0.0 < top else 0.0

@@ -28,6 +28,8 @@ class ArrayTokens(Tokens):
         If X is not such an array, or an axis is empty.
     """
 
+    resident = True
+
     def __init__(self, X: ArrayLike) -> None:
         self.array = check_tokens(X, scan=False)
         self.shape, self.dtype = self.array.shape, self.array.dtype

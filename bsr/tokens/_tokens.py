@@ -6,16 +6,16 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from bsr import sensing
 from bsr._checks import LARGEST, as_real, check_range
 from bsr._memory import available, fits
 from bsr._typing import Array
 
-__all__ = ["Block", "Tokens", "block_adjoint", "block_forward", "block_residual", "sound"]
+__all__ = ["HELD", "Block", "Rows", "Tokens", "block_adjoint", "block_forward", "block_residual", "sound"]
 
-_HELD = 2**22  # entries of a block that a product of a stack takes in float64 at once
+HELD = 2**20  # entries of a block that a product of a stack takes in float64 at once
 
 
 class Block(NamedTuple):
@@ -23,6 +23,24 @@ class Block(NamedTuple):
 
     start: int
     tokens: np.ndarray
+
+
+class Rows:
+    """Successive sequences as the rows of a matrix in one precision, for products of the caller's own."""
+
+    def __init__(self, start, matrix):
+        self.start, self.matrix = start, matrix
+
+    def __len__(self):
+        return len(self.matrix)
+
+    def times(self, W, out):
+        """The matrix times W."""
+        np.matmul(self.matrix, W, out=out)
+
+    def back(self, g, out):
+        """g times the matrix."""
+        np.matmul(g, self.matrix, out=out)
 
 
 class Tokens(ABC):
@@ -39,11 +57,14 @@ class Tokens(ABC):
         Type of the tokens in `blocks`, float32 or float64.
     centred : bool
         Whether estimators give linear labels an intercept, the mean of the labels.
+    resident : bool
+        Whether `rows` come in one piece, which may be kept.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype
     centred = False
+    resident = False
 
     def __len__(self):
         return self.shape[0]
@@ -140,6 +161,11 @@ class Tokens(ABC):
             g[..., part], pulled = block_residual(block, S, y[..., part])
             G += sound(start, block, pulled)
         return g, G
+
+    def rows(self, dtype: DTypeLike) -> Iterator[Rows]:
+        """All sequences as rows of matrices in that precision, float32 or float64, as `blocks`."""
+        for start, block in self.blocks():
+            yield Rows(start, block.reshape(len(block), -1).astype(dtype, copy=False))
 
     def dense(self) -> np.ndarray:
         """All sequences as one array in memory, shape (n, L, d), C-contiguous.
@@ -262,7 +288,7 @@ def block_residual(block, S, y):
 def _double(block):
     """Successive sequences as rows in float64, few enough for a cache."""
     rows = block.reshape(len(block), -1)
-    step = max(1, _HELD // rows.shape[1])
+    step = max(1, HELD // rows.shape[1])
     for i in range(0, len(rows), step):
         part = slice(i, min(i + step, len(rows)))
         yield part, rows[part].astype(np.float64, copy=False)

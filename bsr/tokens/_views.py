@@ -19,7 +19,7 @@ class View(Tokens):
 
     def __init__(self, X):
         self.tokens = as_tokens(X)
-        self.shape, self.dtype = self.tokens.shape, self.tokens.dtype
+        self.shape, self.dtype = self.tokens.shape, np.dtype(np.float64)
 
     @property
     def centred(self):
