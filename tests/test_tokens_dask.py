@@ -125,7 +125,7 @@ def test_bad_arrays_are_named():
     assert DaskTokens(unknown).shape == (N, L, D)
     wrong = DaskTokens(X.map_blocks(lambda block: block[1:], dtype=X.dtype, meta=np.empty((0, 0, 0))))
     with pytest.raises(
-        ValueError, match=r"^array must have chunks as it says, \(10, 6, 9\) float64 from row 0 on, got"
+        ValueError, match=r"^array must have chunks as it says, \(10, 6, 9\) float64 from row \d+ on, got"
     ):
         wrong.forward(np.ones((L, D)))
 

@@ -29,7 +29,6 @@ class Result(Short):
     """What every estimator returns: an estimate `S`, of shape (..., L, d), `converged`, `iterations`, and more."""
 
     up_to_sign = False  # whether the labels do not tell S from -S
-    raw = None  # the estimate for tokens as they were given, if it was learned from a view of them
 
     def predict(self, X: ArrayLike | Tokens) -> Array:
         """The labels <X_mu, S> / sqrt(dL) of sequences, as by `bsr.predict`. For a channel, h: classes are its sign.
