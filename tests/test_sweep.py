@@ -206,6 +206,33 @@ def test_the_best_penalty_is_that_of_the_theory():
         sweep.Config((bsr.Problem(0.5, channel=bsr.channels.Sign(0.1)),), (8,), (task.estimator,))
 
 
+@pytest.mark.parametrize("view", ["known", "whitened"])
+def test_an_estimator_may_see_whitened_tokens(view):
+    law = bsr.ensembles.Correlated(0.5, 0.8)
+    task = _tasks.Task(bsr.Problem(1.5, 1.0, 0.25, 0.1), 8, sweep.Estimator("ridge", {"view": view}), 0, tokens=law)
+    found = _tasks.execute(task)["metrics"]
+    data = task.problem.sample(8, task.generators()[0], tokens=law)
+    maps = [np.linalg.inv(factor) for factor in law.factors(8, 8)]
+    if view == "whitened":
+        whitened = bsr.tokens.whiten(data.X)
+        maps, data.X[...] = [whitened.P, whitened.Q], data.X - data.X.mean(axis=0)
+    S = bsr.estimators.ridge(maps[0] @ data.X @ maps[1], data.y - (view == "whitened") * data.y.mean(), 0.1).S
+    S = maps[0].T @ S @ maps[1].T
+    assert found["error"] == pytest.approx(np.mean((S - data.S) ** 2), rel=1e-3)
+    A, B = law.factors(8, 8)
+    assert found["excess"] == pytest.approx(np.mean((A.T @ (S - data.S) @ B.T) ** 2), rel=0.15)
+    plain = dataclasses.replace(task, estimator=sweep.Estimator("ridge"))
+    assert task.key != plain.key
+    assert task.memory >= plain.memory
+
+
+def test_views_are_checked():
+    problem, law = bsr.Problem(0.5), (bsr.ensembles.Uniform(),)
+    for view, message in (("known", "tokens that have factors only, got Uniform"), ("white", "one of known, whitened")):
+        with pytest.raises(ValueError, match=f"view.*{message}"):
+            sweep.Config((problem,), (8,), (sweep.Estimator("ridge", {"view": view}),), tokens=law)
+
+
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [

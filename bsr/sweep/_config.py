@@ -11,7 +11,7 @@ from pathlib import Path
 from bsr import channels, ensembles
 from bsr._checks import check_integer
 from bsr.model import Problem
-from bsr.sweep._tasks import ESTIMATORS, FINISHERS, Estimator, Task
+from bsr.sweep._tasks import ESTIMATORS, FINISHERS, VIEWS, Estimator, Task
 
 __all__ = ["Config"]
 
@@ -92,8 +92,8 @@ class Config:
             object.__setattr__(self, "d", tuple(map(int, self.d)))
             for estimator in self.estimators:
                 _check_estimator(estimator)
-                for problem, d in product(self.problems, self.d):
-                    _check_values(estimator, problem, d)
+                for problem, d, tokens in product(self.problems, self.d, self.tokens):
+                    _check_values(estimator, problem, d, tokens)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
@@ -134,8 +134,9 @@ class Config:
             has `alpha`, `beta`, `rho`, `delta`, each a number or a list, and `channel`, which is a table, say
             `{name = "Sign", delta = 0.1}`, or a list of them; lists make a grid, and `[[problem]]` may be repeated.
             `[[estimator]]` has `name` and the options of that function of `bsr.estimators`, and perhaps
-            `then = {name = "interpolate"}`, with options, for what is to be done with its result. A list in its table
-            `grid`, as in `grid = {lr = [0.1, 0.7]}`, makes one variant for each entry.
+            `then = {name = "interpolate"}`, with options, for what is to be done with its result, or
+            `view = "whitened"` for what it is to see. A list in its table `grid`, as in `grid = {lr = [0.1, 0.7]}`,
+            makes one variant for each entry.
         name : str, default 'config'
             What error messages call it.
 
@@ -262,7 +263,9 @@ def _variants(table):
 def _check_estimator(estimator):
     """That the estimator exists, and takes options of these names and kinds."""
     options = dict(estimator.options)
-    then = options.pop("then", None)
+    then, view = options.pop("then", None), options.pop("view", None)
+    if view is not None and view not in VIEWS:
+        raise ValueError(f"option 'view' of estimator {estimator.name} must be one of {', '.join(VIEWS)}, got {view!r}")
     _check_options("estimator", estimator.name, ESTIMATORS, options)
     if then is not None:
         if not isinstance(then, dict) or "name" not in then:
@@ -297,9 +300,9 @@ def _check_options(what, name, functions, options):
             raise ValueError(f"option {key!r} of {what} {name} must be {kind}, got {value!r}{hint}")
 
 
-def _check_values(estimator, problem, d):
+def _check_values(estimator, problem, d, tokens):
     """What the estimator itself says of its options, when it is asked for its memory."""
     try:
-        _ = Task(problem=problem, d=d, estimator=estimator, index=0).memory
+        _ = Task(problem=problem, d=d, estimator=estimator, index=0, tokens=tokens).memory
     except ValueError as error:
         raise ValueError(f"estimator {estimator.name} at d = {d}, {problem}: {error}") from None

@@ -255,7 +255,8 @@ def load(path: str | PathLike, raw: bool = False) -> "pandas.DataFrame":
     S_b>/(dL), `overlap_teacher` <S_hat, S>/(dL), and the fractions `landed` and `diverged`. The posterior adds
     `error_sample` of a single sample, `spread` and `effective_sample_size`, the nuclear norm its certified `gap`. Where
     a law of tokens was named, `excess` is the mean of <X, S_hat - S>^2/(dL) over 4000 fresh sequences of it, and
-    `signal` that of <X, S>^2/(dL).
+    `signal` that of <X, S>^2/(dL). Of what was learned from a view there is no more than `error`, `power`,
+    `train_error`, `iterations`, `converged` and these, all for the tokens themselves.
     """
     try:
         import pandas as pd

@@ -20,10 +20,11 @@ from threadpoolctl import threadpool_limits
 from bsr import estimators
 from bsr._version import __version__
 from bsr.ensembles import Ensemble
-from bsr.model import Problem, predict
+from bsr.model import Problem, mse, predict
 from bsr.theory import nuclear_norm
+from bsr.tokens import Whitened, whiten
 
-__all__ = ["ESTIMATORS", "FINISHERS", "Estimator", "Task", "execute"]
+__all__ = ["ESTIMATORS", "FINISHERS", "VIEWS", "Estimator", "Task", "execute"]
 
 _FUNCTIONS = {
     name: getattr(estimators, name) for name in estimators.__all__ if hasattr(getattr(estimators, name), "memory")
@@ -31,6 +32,7 @@ _FUNCTIONS = {
 FINISHERS = {name: f for name, f in _FUNCTIONS.items() if hasattr(f, "follows")}
 ESTIMATORS = {name: f for name, f in _FUNCTIONS.items() if name not in FINISHERS}
 
+VIEWS = ("known", "whitened")  # by the factors of the tokens' law, by covariances estimated from the data set
 _INTERPRETER = 3e8  # bytes of a worker before it has any data
 _FRESH = 4000  # sequences that measure how an estimate generalises
 _LOCK = threading.Lock()  # a process has one number of threads, that of the task which it runs
@@ -52,7 +54,9 @@ class Estimator:
     options : dict, default {}
         Its keyword arguments. Where it needs them and they are not given, `rank` is the teacher's, and `delta` and
         `lam` are the problem's delta; `nuclear_norm` may have "best" for `lam`, the best one of the theory. `then`, a
-        dict with a `name` and options, is what takes the result further: `interpolate` after gradient descent.
+        dict with a `name` and options, is what takes the result further: `interpolate` after gradient descent. `view`
+        is what the estimator sees instead of the tokens: "whitened" by `bsr.tokens.whiten`, or whitened by the
+        "known" factors of their law.
 
     Raises
     ------
@@ -160,16 +164,18 @@ class Task:
 
     @property
     def options(self):
-        """Options of the estimator's function, in numbers, and what `then` says."""
+        """Options of the estimator's function, in numbers, and what `then` and `view` say."""
         options = dict(self.estimator.options)
-        then = options.pop("then", None)
+        then, view = options.pop("then", None), options.pop("view", None)
+        if view == "known" and not hasattr(self.tokens, "factors"):
+            raise ValueError(f"view may be 'known' for tokens that have factors only, got {self.tokens}")
         if options.get("lam") == "best":
             if self.problem.channel is not None:
                 raise ValueError(f"lam may be 'best' for linear labels only, got {self.problem.channel}")
             n, L, r = self.problem.sizes(self.d)
             ratios = n / (self.d * L), L / self.d, r / min(self.d, L)
             options["lam"] = float(nuclear_norm.optimal_lam(*ratios, self.problem.delta))
-        return options, then
+        return options, then, view
 
     @property
     def memory(self):
@@ -181,12 +187,14 @@ class Task:
             If the estimator does not take the options.
         """
         n, L, _ = self.problem.sizes(self.d)
-        options, then = self.options
+        options, then, view = self.options
         shape, function = (n, L, self.d), ESTIMATORS[self.estimator.name]
         extra = function.memory(shape, self.dtype, **self.arguments(function) | options)
         if then:
             extra = max(extra, FINISHERS[then["name"]].memory(shape, self.dtype))
         sequence = L * self.d * np.dtype(self.dtype).itemsize
+        if view:
+            extra += n * sequence
         if self.tokens is not None:
             extra = max(extra, _FRESH * sequence)
         return _INTERPRETER + n * sequence + extra
@@ -249,17 +257,20 @@ def _measure(task):
     """The numbers of one task."""
     data_rng, rng = task.generators()
     data = task.problem.sample(task.d, data_rng, task.dtype, tokens=task.tokens)
-    function, (options, then) = ESTIMATORS[task.estimator.name], task.options
+    function, (options, then, view) = ESTIMATORS[task.estimator.name], task.options
+    X = _seen(data.X, task.tokens, view)
     errors = estimators.TeacherError(data.S, up_to_sign=task.problem.channel is not None and task.problem.channel.even)
     given = task.arguments(function, signal=1.0, rng=rng, callback=errors)
-    result = function(data.X, data.y, **given | options)
+    if view:  # states are those of the view's matrix
+        given.pop("callback", None)
+    result = function(X, data.y, **given | options)
     if then:
         then = dict(then)
-        result = FINISHERS[then.pop("name")](data.X, data.y, result, **then)
+        result = FINISHERS[then.pop("name")](X, data.y, result, **then)
     found = {
         "power": np.mean(data.S**2),
         "train_error": _mean_finite(np.mean((data.y - result.predict(data.X)) ** 2, axis=-1)),
-        **result.metrics(data.S),
+        **(_metrics_of_tokens(result, data.S) if view else result.metrics(data.S)),
     }
     if "callback" in given:
         found["error_stopped"] = _mean_finite(errors.error.min(axis=0, initial=np.inf))
@@ -268,6 +279,21 @@ def _measure(task):
         found["signal"] = np.mean(predict(fresh, data.S) ** 2)
         found["excess"] = _mean_finite(np.mean((result.predict(fresh) - predict(fresh, data.S)) ** 2, axis=-1))
     return {key: float(value) if np.isfinite(value) else None for key, value in found.items()}
+
+
+def _seen(X, tokens, view):
+    """The tokens as the estimator sees them."""
+    if view is None:
+        return X
+    if view == "whitened":
+        return whiten(X)
+    return Whitened(X, *map(np.linalg.pinv, tokens.factors(*X.shape[1:])))
+
+
+def _metrics_of_tokens(result, teacher):
+    """Some of the metrics, of a result that was learned from a view: its matrix for the tokens themselves."""
+    error = _mean_finite(mse(result.raw.S, teacher, up_to_sign=result.up_to_sign))
+    return {"error": error, "iterations": result.iterations, "converged": result.converged}
 
 
 def _mean_finite(values):
