@@ -119,14 +119,12 @@ def test_bad_arrays_are_named():
     X = da.ones((N, L, D), chunks=(10, -1, -1))
     unknown = X[X[:, 0, 0] > 0]
     for bad in (unknown, X[0], X[:0], X.astype(complex), X.astype("datetime64[s]"), np.ones((N, L, D))):
-        with pytest.raises(ValueError, match=r"^array must"):
+        with pytest.raises(ValueError, match=r"^X must"):
             DaskTokens(bad)
     unknown.compute_chunk_sizes()
     assert DaskTokens(unknown).shape == (N, L, D)
     wrong = DaskTokens(X.map_blocks(lambda block: block[1:], dtype=X.dtype, meta=np.empty((0, 0, 0))))
-    with pytest.raises(
-        ValueError, match=r"^array must have chunks as it says, \(10, 6, 9\) float64 from row \d+ on, got"
-    ):
+    with pytest.raises(ValueError, match=r"^X must have chunks as it says, \(10, 6, 9\) float64 from row \d+ on, got"):
         wrong.forward(np.ones((L, D)))
 
 

@@ -26,7 +26,7 @@ class DaskTokens(Tokens):
 
     Parameters
     ----------
-    array : dask.array.Array, shape (n, L, d)
+    X : dask.array.Array, shape (n, L, d)
         Real, with known chunks, best of tens of megabytes. Chunks are joined along all axes but the first; other types
         than float32 and float64 become float64 on the way.
 
@@ -52,23 +52,23 @@ class DaskTokens(Tokens):
     thread. Results do not depend on the scheduler, and on chunks up to rounding.
     """
 
-    def __init__(self, array: "dask.array.Array") -> None:
+    def __init__(self, X: "dask.array.Array") -> None:
         try:
             import dask.array
         except ImportError as error:
             raise ImportError("DaskTokens needs dask: install bilinear-sequence-regression[cluster]") from error
-        if not isinstance(array, dask.array.Array):
-            raise ValueError(f"array must be a dask array, got {type(array).__name__}")
-        if array.ndim != 3 or 0 in array.shape:
-            raise ValueError(f"array must have shape (n, L, d) with no empty axis, got {array.shape}")
-        if any(math.isnan(size) for axis in array.chunks for size in axis):
-            raise ValueError("array must have known chunks, got sizes nan; array.compute_chunk_sizes() finds them")
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"array must hold real numbers, got {array.dtype}")
-        if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float64)
-        sizes = tuple(size for size in array.chunks[0] if size)
-        self.array = array.rechunk({0: sizes, 1: -1, 2: -1})
+        if not isinstance(X, dask.array.Array):
+            raise ValueError(f"X must be a dask array, got {type(X).__name__}")
+        if X.ndim != 3 or 0 in X.shape:
+            raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
+        if any(math.isnan(size) for axis in X.chunks for size in axis):
+            raise ValueError("X must have known chunks, got sizes nan; X.compute_chunk_sizes() finds them")
+        if X.dtype.kind not in "fiub":
+            raise ValueError(f"X must hold real numbers, got {X.dtype}")
+        if X.dtype not in (np.float32, np.float64):
+            X = X.astype(np.float64)
+        sizes = tuple(size for size in X.chunks[0] if size)
+        self.array = X.rechunk({0: sizes, 1: -1, 2: -1})
         self.shape, self.dtype = self.array.shape, self.array.dtype
         self._slices = [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
@@ -173,7 +173,7 @@ def _block(part, shape, dtype, tokens):
     expected = (part.stop - part.start, *shape[1:])
     if not isinstance(tokens, np.ndarray) or tokens.shape != expected or tokens.dtype != dtype:
         got = f"{tokens.shape} {tokens.dtype}" if isinstance(tokens, np.ndarray) else type(tokens).__name__
-        raise ValueError(f"array must have chunks as it says, {expected} {dtype} from row {part.start} on, got {got}")
+        raise ValueError(f"X must have chunks as it says, {expected} {dtype} from row {part.start} on, got {got}")
     return Block(part.start, np.require(tokens, requirements=["C", "A"]))
 
 

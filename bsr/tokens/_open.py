@@ -12,6 +12,7 @@ from bsr.tokens._array import ArrayTokens
 from bsr.tokens._dask import DaskTokens
 from bsr.tokens._file import FileTokens
 from bsr.tokens._tokens import Tokens
+from bsr.tokens._torch import TorchTokens
 
 __all__ = ["as_tokens", "open_samples"]
 
@@ -37,8 +38,11 @@ def as_tokens(X: ArrayLike | Tokens) -> Tokens:
     """
     if isinstance(X, Tokens):
         return X
-    if type(X).__module__.partition(".")[0] == "dask":
+    package = type(X).__module__.partition(".")[0]
+    if package == "dask":
         return DaskTokens(X)
+    if package == "torch" and getattr(getattr(X, "device", None), "type", "cpu") != "cpu":
+        return TorchTokens(X)
     if _is_large_map(X):
         return FileTokens(X.filename)
     return ArrayTokens(X)
