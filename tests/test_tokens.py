@@ -8,7 +8,7 @@ import pytest
 import bsr
 from bsr import _memory, estimators
 from bsr.channels import Logistic, Sign
-from bsr.tokens import ArrayTokens, Centred, FileTokens, Tokens, Whitened, as_tokens
+from bsr.tokens import ArrayTokens, Centred, FileTokens, Tokens, TorchTokens, Whitened, as_tokens
 from bsr.tokens import _open as opening
 from bsr.tokens._tokens import Block
 
@@ -46,6 +46,8 @@ KINDS = {
     "2 blocks": lambda X, one, three: Parts(X, 2),
     "7 blocks": lambda X, one, three: Parts(X, 7),
     "blocks of one row": lambda X, one, three: Parts(X, len(X)),
+    "dask": lambda X, one, three: pytest.importorskip("dask.array").from_array(X, chunks=(31, 4, -1)),
+    "torch": lambda X, one, three: TorchTokens(pytest.importorskip("torch").from_numpy(X)),
     "views that undo each other": lambda X, one, three: Whitened(
         Whitened(FileTokens(one), np.eye(L)[::-1], 2.0 * np.eye(D)),
         np.eye(L)[::-1],

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bsr.estimators import ridge
 from bsr.tokens import ArrayTokens, Centred, DaskTokens, Whitened, as_tokens, whiten
 
 dask = pytest.importorskip("dask")
@@ -180,6 +181,8 @@ def test_a_cluster_gives_the_same(rng, distributed, workers):
         assert_same(rng, tokens, X)
         assert_same(rng, DaskTokens(tokens.array.persist()), X)
         np.testing.assert_allclose(whiten(tokens).P, whiten(X).P, rtol=0, atol=1e-12)
+        fits = [ridge(kind, X[:, 0, 0], 0.1, method="conjugate-gradients").S for kind in (tokens, X)]
+        np.testing.assert_allclose(fits[0], fits[1], rtol=0, atol=1e-9)
         for here, there in zip(local, tokens.residual(np.ones((L, D)), np.ones(N)), strict=True):
             np.testing.assert_array_equal(here, there)
 
