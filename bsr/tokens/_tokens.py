@@ -15,7 +15,7 @@ from bsr._typing import Array
 
 __all__ = ["HELD", "Block", "Rows", "Tokens", "block_adjoint", "block_forward", "block_residual", "sound"]
 
-HELD = 2**20  # entries of a block that a product of a stack takes in float64 at once
+HELD = 2**18  # entries of a block that a product of a stack takes in float64 at once
 
 
 class Block(NamedTuple):
