@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bsr.tokens._tokens import Block, Tokens
+from bsr.tokens._tokens import Block, Rows, Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +43,8 @@ class TorchTokens(Tokens):
     the sums travel, tokens do not; `blocks` brings them to the CPU. On CPUs the passes of an array are faster.
     """
 
+    resident = True
+
     def __init__(self, X: "torch.Tensor") -> None:
         try:
             import torch
@@ -67,6 +69,11 @@ class TorchTokens(Tokens):
         step = max(1, _FETCHED // self.entries)
         for i in range(0, len(self), step):
             yield Block(i, self.tensor[i : i + step].cpu().numpy())
+
+    def rows(self, dtype):
+        import torch
+
+        yield _TensorRows(0, self.tensor.view(len(self), -1).to(getattr(torch, np.dtype(dtype).name)))
 
     def some(self, count):
         count = max(int(count), 1)
@@ -125,3 +132,18 @@ class TorchTokens(Tokens):
         if not np.isfinite(result).all():
             self.check_range()
         return result
+
+
+class _TensorRows(Rows):
+    """Sequences as the rows of a tensor."""
+
+    def times(self, W, out):
+        np.copyto(out, (self.matrix @ self._there(W)).cpu().numpy())
+
+    def back(self, g, out):
+        np.copyto(out, (self._there(g) @ self.matrix).cpu().numpy())
+
+    def _there(self, array):
+        import torch
+
+        return torch.tensor(array, dtype=self.matrix.dtype, device=self.matrix.device)
