@@ -148,10 +148,10 @@ def whiten(
     Measured for X = A Z B in 300 to 1000 draws each of n sequences of size L x d (10 of 5x5, 40 of 5x8, 300 of 3x4, 20
     and 200 of 10x10, 50 of 20x20, 20 of 2x40, 1000 of 4x4), Z normal, of signs or of Student's t5: mean -0.2 to 0.1,
     standard deviation 0.9 to 1.1, above 4 in at most 0.1 %; for Student's t3 in at most 1.3 %, and for entries of which
-    5 % are not zero in at most 0.5 %, but in 11 % at 10 of 5x5. What does not fit is found once the excess is about
-    10/n: a stationary sequence of correlation 0.8^k cut into rows has `misfit` 28(2) at 300 of 3x4, 11(1) at 200 of
-    10x10, and 1.4(9) at 50 of 20x20, where it passes. One channel or one position always fits; fewer than four
-    sequences tell nothing, and give NaN.
+    5 % are not zero in at most 0.5 %, but in 1.4 % at 20 of 10x10 and 11 % at 10 of 5x5. What does not fit is found
+    once the excess is about 10/n: a stationary sequence of correlation 0.8^k cut into rows has `misfit` 28(2) at 300 of
+    3x4, 11(1) at 200 of 10x10, and 1.4(9) at 50 of 20x20, where it passes. One channel or one position always fits;
+    fewer than four sequences tell nothing, and give NaN.
 
     References
     ----------
@@ -160,7 +160,7 @@ def whiten(
     Zhong, J. Am. Stat. Assoc. 105, 810 (2010).
     """
     X = as_tokens(X)
-    n, L, d = X.shape
+    (n, L, d), dtype = X.shape, X.dtype
     if shrinkage is not None and (not isinstance(shrinkage, str) or shrinkage not in _INTENSITIES):
         raise ValueError(f"shrinkage must be one of {', '.join(map(repr, _INTENSITIES))} or None, got {shrinkage!r}")
     tol, iterations = check_number("tol", tol, "non-negative"), check_integer("iterations", iterations, 1)
@@ -175,7 +175,7 @@ def whiten(
         change = 0.0
         for axis in (0, 1):
             moments = _moments(X, axis, maps[1 - axis])
-            side = _side(*moments, sides[axis], n, shrinkage, X.dtype)
+            side = _side(*moments, sides[axis], n, shrinkage, dtype)
             if axis == 0:  # the units are those of channels
                 unit = np.trace(side.covariance) / len(side.covariance)
                 side = side._replace(covariance=side.covariance / unit, root=side.root * np.sqrt(unit))

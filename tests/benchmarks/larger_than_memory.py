@@ -2,8 +2,8 @@
 
     python tests/benchmarks/larger_than_memory.py [--d 360] [--alpha 0.5] [--iterations 60] [--folder DIRECTORY]
 
-draws a problem into DIRECTORY (34 GB with these numbers), reads the file as fast as the disk gives it, fits, and removes
-the file. Pages that were read are given back at once, so that nothing comes from the system's memory.
+draws a problem into DIRECTORY (34 GB with these numbers), reads the file as fast as the disk gives it, fits, and
+removes the file. Pages that were read are given back at once, so that nothing comes from the system's memory.
 """
 
 import argparse
@@ -78,7 +78,9 @@ def main(d, alpha, iterations, folder, rho=0.2, delta=0.1):
     anonymous, total = watch.most
     theory = bsr.theory.bayes.mmse(data.problem.alpha, 1.0, rho, delta)
     print(f"GAMP-RIE: {fit.iterations} passes, converged {fit.converged}, a pass {np.median(seconds):.1f} s (median)")
-    print(f"error {bsr.mse(fit.S, data.S):.5f}, theory {theory:.5f}; resident {anonymous:.2f} GB anonymous, {total:.2f} GB")
+    print(
+        f"error {bsr.mse(fit.S, data.S):.5f}, theory {theory:.5f}; resident {anonymous:.2f} GB anonymous, {total:.2f} GB"
+    )
     watch.over.set()
 
 
