@@ -247,6 +247,26 @@ def test_the_intercept_is_the_best_one(data):
     assert found.raw.intercept == pytest.approx(best[-1], rel=1e-11)
 
 
+CENTRED = {
+    "ridge": lambda X, y: estimators.ridge(X, y, 0.0),
+    "ridge, iterated": lambda X, y: estimators.ridge(X, y, 0.0, method="conjugate-gradients"),
+    "nuclear_norm": lambda X, y: estimators.nuclear_norm(X, y),
+    "descent from ridge": lambda X, y: estimators.gradient_descent(X, y, D, init="ridge", steps=0, tol=0.0),
+}
+
+
+@pytest.mark.parametrize("mean", [1e2, 1e6])
+@pytest.mark.parametrize("name", CENTRED)
+def test_a_large_mean_leaves_interpolation_as_it_is(name, mean, data):
+    """Rows of centred tokens sum to zero up to the rounding of what was subtracted, which is no sequence to be met."""
+    X, y, ones = data.X[:30], data.y[:30], np.ones((L, D))
+    for view in (Centred, lambda X: Whitened(Centred(X), np.diag(np.linspace(1, 2, L)))):
+        expected, found = CENTRED[name](view(X), y), CENTRED[name](view(X + mean * ones), y + mean)
+        close(found.S, expected.S, 1e-13 * mean)
+        assert found.converged == expected.converged
+        close(found.predict(X + mean * ones), expected.predict(X) + mean, 1e-13 * mean)
+
+
 def test_labels_of_a_channel_have_no_intercept(data):
     classes = np.where(data.y > 0.5, 1.0, -1.0)
     found = estimators.gamp_rie(Centred(data.X, np.zeros((L, D))), classes, 2, channel=Sign(0.1))
@@ -355,6 +375,31 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(data, tmp_path):
         estimators.gamp_rie(tokens, data.y, 2, callback=shrink)
 
 
+def test_a_file_that_has_grown_is_named(data, tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, data.X)
+    tokens = FileTokens(path)
+    np.save(path, np.ones((2 * N, D, L)))  # which has other sequences where those were
+    for use in (lambda: tokens.forward(data.S), lambda: tokens.some(3)):
+        with pytest.raises(ValueError, match=r"X has become longer: .*X.npy has \d+ bytes, it had \d+"):
+            use()
+
+
+@pytest.mark.parametrize("paths", [None, 3, b"X.npy", [None], [["X.npy"]]])
+def test_what_is_no_path_is_named(paths):
+    with pytest.raises(ValueError, match="paths must be a path or a sequence of them"):
+        FileTokens(paths)
+
+
+def test_a_sample_opens_each_file_once(files, data, monkeypatch):
+    tokens, opened, really = FileTokens(files[1]), [], type(files[0]).open
+    monkeypatch.setattr(
+        type(files[0]), "open", lambda self, *args, **more: opened.append(self) or really(self, *args, **more)
+    )
+    close(tokens.some(N), data.X, 1e-15)
+    assert opened == list(files[1])
+
+
 def test_a_pass_holds_two_blocks_and_no_more(tmp_path):
     import tracemalloc
 
@@ -396,9 +441,24 @@ def test_a_map_of_a_file_that_memory_may_not_hold_is_read_as_a_file(files, data,
     found = as_tokens(X)
     assert isinstance(found, FileTokens)
     assert found.paths == (files[0],)
-    for other in (X[1:], X[::2], X.copy(), np.load(files[0], mmap_mode="c")):  # not the whole file, or not the file
+    part = np.memmap(files[0], X.dtype, "r", X.offset + ROW, (N - 1, L, D))
+    for other in (
+        X[1:],
+        X[::2],
+        X.copy(),
+        part,
+        np.load(files[0], mmap_mode="c"),
+    ):  # not the whole file, or not the file
         assert isinstance(as_tokens(other), ArrayTokens)
     close(estimators.gamp_rie(X, data.y, 2).S, estimators.gamp_rie(data.X, data.y, 2).S, 1e-9)
+
+
+def test_a_map_of_a_file_that_is_gone_is_an_array(data, tmp_path, monkeypatch):
+    np.save(tmp_path / "X.npy", data.X)
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    monkeypatch.setattr(opening, "available", lambda: X.nbytes)
+    (tmp_path / "X.npy").rename(tmp_path / "Y.npy")
+    assert isinstance(as_tokens(X), ArrayTokens)
 
 
 def test_tokens_are_returned_as_they_are(data):

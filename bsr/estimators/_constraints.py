@@ -15,6 +15,7 @@ from bsr.tokens import ArrayTokens
 FEASIBLE = 1e-8  # relative error of the labels up to which they count as met
 _RCOND_MIN = 1e-7  # below it, solutions by the Gram matrix would have a larger one
 BLOCK = 2**22  # entries of X that are held in float64 at once
+_GRAINS = 4.0  # norm of what rounding adds to centred tokens, in units of its entries: 0.7 at most as measured
 _LANCZOS = 4  # steps: the bound they give may be a tenth low, which the iteration sees and mends
 
 
@@ -35,6 +36,11 @@ def _add_products(out, A, unit):
         part = np.multiply(A[:, j : j + columns], unit, dtype=np.float64, order="F")
         out = blas.dsyrk(1.0, part, beta=1.0, c=out, lower=1, overwrite_c=1)
     return out
+
+
+def smallest(A, sigma, grain):
+    """Singular values of A, descending, below this are rounding: of sums, or of entries to within `grain`."""
+    return max(A.shape) * np.finfo(np.float64).eps * sigma[0] + _GRAINS * grain * np.sqrt(A.size)
 
 
 class LeastSquares:
@@ -76,7 +82,7 @@ def orthonormal(X, y, unit):
     """Constraints B S = target with orthonormal rows; maps of their dual points and of errors in y to the data's."""
     n, *shape = X.shape
     A = np.multiply(X.dense().reshape(n, -1), unit, dtype=np.float64)
-    B, solve, to_data = _row_space(A)
+    B, solve, to_data = _row_space(A, unit * X.grain)
 
     def correction(r):
         return (solve(r) @ B).reshape(shape)
@@ -86,15 +92,15 @@ def orthonormal(X, y, unit):
     return ArrayTokens(B.reshape(-1, *shape)), solve(y), to_data, correction
 
 
-def _row_space(A):
-    """An orthonormal basis B = M A of the rows of A; the maps r -> M r and q -> M^T q."""
+def _row_space(A, grain):
+    """An orthonormal basis B = M A of the rows of A, of rounding `grain`; the maps r -> M r and q -> M^T q."""
     n, D = A.shape
     gram = A @ A.T if n <= D else A.T @ A
     norm = linalg.norm(gram, 1)
     factor, failed = lapack.dpotrf(gram.T, lower=1, overwrite_a=1)
     if failed or lapack.dpocon(factor, norm, uplo="L")[0] < _RCOND_MIN:
         left, sigma, right = linalg.svd(A, full_matrices=False, check_finite=False)
-        rank = np.count_nonzero(sigma > max(n, D) * np.finfo(np.float64).eps * sigma[0])
+        rank = np.count_nonzero(sigma > smallest(A, sigma, grain))
         left, sigma, right = left[:, :rank], sigma[:rank], right[:rank]
         return np.ascontiguousarray(right), lambda r: left.T @ r / sigma, lambda q: left @ (q / sigma)
     if n > D:  # the rows span the whole space

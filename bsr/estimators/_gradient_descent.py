@@ -26,7 +26,8 @@ from bsr.estimators._losses import loss_of
 from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
-from bsr.tokens import ArrayTokens, Centred, Tokens, Whitened
+from bsr.tokens import Centred, Tokens, Whitened
+from bsr.tokens._array import gathered
 from bsr.tokens._open import open_samples
 
 __all__ = ["DescentHistory", "GradientDescent", "gradient_descent"]
@@ -260,7 +261,7 @@ def gradient_descent(
     n, L, d = tokens.shape
     start = {"init": init, "init_scale": init_scale, "channel": channel}
     check_memory("gradient_descent", memory, tokens.shape, tokens.dtype, rank, replicas=replicas, **start)
-    X = ArrayTokens(tokens.dense()) if isinstance(tokens, Centred | Whitened) else tokens
+    X = gathered(tokens) if isinstance(tokens, Centred | Whitened) else tokens
     if isinstance(init, str):
         stack = np.atleast_2d(y)
         init = np.array([_FIRST[init][0](X, labels).S for labels in stack])

@@ -31,7 +31,8 @@ def without_intercept(X, y):
     if not X.centred:
         return y, 0.0
     mean = y.mean(axis=-1)
-    return y - mean[..., None], mean
+    rest = (y - mean[..., None]).mean(axis=-1)  # rounding of the mean, which no centred tokens can meet
+    return y - mean[..., None] - rest[..., None], mean + rest
 
 
 def raw_estimate(X, S, mean=0.0):

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from scipy import linalg
 from scipy.linalg import lapack
-from scipy.sparse.linalg import LinearOperator, cg
 from tqdm import tqdm
 
 from bsr._checks import check_integer, check_number, warn_convergence
 from bsr._memory import check_memory, fits
-from bsr.estimators._constraints import BLOCK, gram
+from bsr.estimators._constraints import BLOCK, gram, smallest
 from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result
 from bsr.tokens import ArrayTokens, Tokens
@@ -22,6 +21,7 @@ __all__ = ["Ridge", "ridge"]
 _METHODS = ("direct", "conjugate-gradients")
 _RCOND_MIN = 1e-10  # the Gram system has the square of the data's condition number
 _GRADIENT, _ROUNDING = 1e-6, 1e-12  # of the gradient at the solution
+_LOST = 1e16  # growth of the gradient's square from which there is no return
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,8 +100,8 @@ def ridge(
     -----
     The direct method solves the smaller of the two Gram systems, n x n or dL x dL, in float64. Where its condition
     number would cost more than ten of the sixteen digits (dependent samples and little or no penalty) it takes the
-    singular values of the data instead; those below max(n, dL) float64 roundings of the largest count as zero. Book,
-    chapter 2, :eq:`eq-02-solution`.
+    singular values of the data instead; those below max(n, dL) float64 roundings of the largest, or of the rounding of
+    a mean that was subtracted, count as zero. Book, chapter 2, :eq:`eq-02-solution`.
 
     Conjugate gradients reduce the error by (sqrt(k) - 1)/(sqrt(k) + 1) an iteration, with k the condition number of
     A^T A + lam. For white tokens A^T A has eigenvalues up to (1 + sqrt(alpha))^2, so lam = 0.1 takes some 60 to 80.
@@ -146,7 +146,7 @@ def _solve(X, y, lam, unit, pull):
     check_memory("the singular-value decomposition of ridge", _decomposition, X.shape, X.dtype)
     A = np.multiply(X.dense().reshape(len(X), -1), unit, dtype=np.float64)
     left, sigma, right = linalg.svd(A, full_matrices=False, check_finite=False)
-    kept = sigma > max(A.shape) * np.finfo(np.float64).eps * sigma[0]
+    kept = sigma > smallest(A, sigma, unit * X.grain)
     sigma = sigma[kept]
     return (right[kept].T @ (sigma / (sigma**2 + lam) * (left[:, kept].T @ y))).reshape(pull.shape), size
 
@@ -158,25 +158,30 @@ def _norm(system):
 
 
 def _iterate(X, lam, unit, pull, tol, iterations, progress):
-    """The same by conjugate gradients, and their number; for the norm only a lower bound."""
+    """The same by conjugate gradients, and their number; for the norm only a lower bound.
+
+    The smallest gradient counts: below, where it is rounding, directions that tokens do not have grow without end.
+    """
     nothing, size, done = np.zeros(len(X)), 0.0, 0
-
-    def product(v):
-        nonlocal size
-        image, G = X.residual(-unit * v.reshape(pull.shape), nothing)
-        size = max(size, linalg.norm(image) / linalg.norm(v))
-        return unit * G.ravel() + lam * v
-
-    operator = LinearOperator((pull.size, pull.size), product, dtype=np.float64)
+    S = best = np.zeros(pull.shape)
+    gradient = direction = pull
+    power = least = first = np.vdot(pull, pull)
     with tqdm(total=iterations, disable=not progress, desc="ridge") as bar:
-
-        def count(_):
-            nonlocal done
+        while done < iterations and tol**2 * first < power <= _LOST * least:
+            image, G = X.residual(-unit * direction, nothing)
+            length = np.vdot(direction, direction)
+            size = max(size, linalg.norm(image) / np.sqrt(length))
+            if not (curvature := image @ image + lam * length) > 0.0:
+                break
+            S = S + (power / curvature) * direction
+            gradient = gradient - (power / curvature) * (unit * G + lam * direction)
+            before, power = power, np.vdot(gradient, gradient)
+            direction = gradient + (power / before) * direction
+            if power < least:
+                best, least = S, power
             done += 1
             bar.update()
-
-        S, _ = cg(operator, pull.ravel(), rtol=tol, maxiter=iterations, callback=count)
-    return S.reshape(pull.shape), size, done
+    return best, size, done
 
 
 def _decomposition(shape, dtype):

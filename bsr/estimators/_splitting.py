@@ -16,7 +16,7 @@ from bsr._threads import blas_for
 from bsr.denoising import soft_threshold
 from bsr.estimators._anderson import Anderson
 from bsr.estimators._constraints import FEASIBLE, LeastSquares, largest_eigenvalue, least_norm, orthonormal
-from bsr.tokens import ArrayTokens
+from bsr.tokens._array import gathered
 
 __all__ = ["FACTOR_LIMIT", "METHODS", "DouglasRachford", "PrimalDual", "factor_bytes", "iterate"]
 
@@ -71,7 +71,7 @@ class DouglasRachford:
     """
 
     def __init__(self, X, y, unit, lam, start=None):
-        X = ArrayTokens(X.dense()) if lam == 0.0 else X
+        X = gathered(X) if lam == 0.0 else X
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
         n, D = len(X), X.entries
         with blas_for(n * min(n, D) * D):

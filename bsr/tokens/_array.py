@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from bsr._checks import check_tokens
 from bsr.tokens._tokens import Block, Tokens, block_adjoint, block_forward, block_residual
 
-__all__ = ["ArrayTokens"]
+__all__ = ["ArrayTokens", "gathered"]
 
 
 class ArrayTokens(Tokens):
@@ -54,3 +54,10 @@ class ArrayTokens(Tokens):
 
     def residual(self, S, y):
         return block_residual(self.array, *self._check_pair(S, y))
+
+
+def gathered(X: Tokens) -> ArrayTokens:
+    """Tokens of any kind in one array in memory, which remembers their rounding."""
+    tokens = ArrayTokens(X.dense())
+    tokens.grain = X.grain
+    return tokens

@@ -59,12 +59,15 @@ class Tokens(ABC):
         Whether estimators give linear labels an intercept, the mean of the labels.
     resident : bool
         Whether `rows` come in one piece, which may be kept.
+    grain : float
+        Rounding of an entry where it is a difference of larger numbers. Directions that hold no more are none.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype
     centred = False
     resident = False
+    grain = 0.0
 
     def __len__(self):
         return self.shape[0]

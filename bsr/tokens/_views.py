@@ -84,6 +84,8 @@ class Centred(View):
         super().__init__(X)
         if mean is None:
             mean = self.tokens.adjoint(np.ones(len(self))) / len(self)
+            if not np.isfinite(mean).all():
+                self.tokens.check_range()
         self.mean = check_real("mean", mean, "finite")
         if self.mean.shape != self.shape[1:]:
             raise ValueError(f"mean must have the shape {self.shape[1:]} of a sequence, got {self.mean.shape}")
@@ -91,6 +93,10 @@ class Centred(View):
     @property
     def _change(self):
         return partial(_subtract, self.mean.astype(self.dtype))
+
+    @property
+    def grain(self):
+        return self.tokens.grain + float(np.finfo(np.float64).eps * np.abs(self.mean).max())
 
     def _at_mean(self, S):
         return np.einsum("...ij,ij->...", S, self.mean)
@@ -156,6 +162,10 @@ class Whitened(View):
     def _change(self):
         return partial(_multiply, self.P.astype(self.dtype), self.Q.astype(self.dtype))
 
+    @property
+    def grain(self):
+        return float(self.tokens.grain * np.linalg.norm(self.P, 2) * np.linalg.norm(self.Q, 2))
+
     def _back(self, S):
         return self.P.T @ S @ self.Q.T
 
@@ -186,4 +196,5 @@ def _subtract(mean, tokens):
 
 
 def _multiply(P, Q, tokens):
-    return P @ tokens @ Q
+    with np.errstate(invalid="ignore", over="ignore"):  # whoever needs numbers names the rows that have none
+        return P @ tokens @ Q

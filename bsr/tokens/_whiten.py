@@ -169,7 +169,7 @@ def whiten(
             f"X must have more than {1 + L / d + d / L:.3g} sequences of size {L} x {d} for shrinkage=None, got {n}"
         )
     if not X.centred:
-        X = Centred(X, _mean(X))
+        X = Centred(X)
     sides, maps, change, done = [None, None], [np.eye(L), np.eye(d)], np.inf, 0
     for done in trange(1, iterations + 1, desc="whiten", disable=not progress):  # noqa: B007  told below
         change = 0.0
@@ -205,13 +205,6 @@ def whiten(
         excess=excess,
         misfit=misfit,
     )
-
-
-def _mean(X):
-    mean = X.adjoint(np.ones(len(X))) / len(X)
-    if not np.isfinite(mean).all():
-        X.check_range()
-    return mean
 
 
 def _moments(X, axis, other):

@@ -79,7 +79,8 @@ def main(d, alpha, iterations, folder, rho=0.2, delta=0.1):
     theory = bsr.theory.bayes.mmse(data.problem.alpha, 1.0, rho, delta)
     print(f"GAMP-RIE: {fit.iterations} passes, converged {fit.converged}, a pass {np.median(seconds):.1f} s (median)")
     print(
-        f"error {bsr.mse(fit.S, data.S):.5f}, theory {theory:.5f}; resident {anonymous:.2f} GB anonymous, {total:.2f} GB"
+        f"error {bsr.mse(fit.S, data.S):.5f}, theory {theory:.5f}; "
+        f"resident {anonymous:.2f} GB anonymous, {total:.2f} GB"
     )
     watch.over.set()
 
