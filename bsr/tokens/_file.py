@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -21,6 +22,7 @@ class _File(NamedTuple):
     path: Path
     offset: int  # of the first number
     rows: int
+    size: int
 
 
 class FileTokens(Tokens):
@@ -46,7 +48,7 @@ class FileTokens(Tokens):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file holds something else, or files do not match; and in a pass, if one has become shorter.
+        If a file holds something else, or files do not match; and in a pass, if one has become shorter or longer.
     """
 
     def __init__(
@@ -56,7 +58,10 @@ class FileTokens(Tokens):
         block_bytes: int = 2**26,
         keep: bool | None = None,
     ) -> None:
-        self.paths = tuple(map(Path, [paths] if isinstance(paths, str | PathLike) else paths))
+        try:
+            self.paths = tuple(map(Path, [paths] if isinstance(paths, str | PathLike) else paths))
+        except TypeError as error:
+            raise ValueError(f"paths must be a path or a sequence of them, got {paths!r}") from error
         if not self.paths:
             raise ValueError("paths must be one file or more, got none")
         maps = [_open(path) for path in self.paths]
@@ -67,7 +72,9 @@ class FileTokens(Tokens):
                     f"paths must be files of one shape (n_i, L, d) and type, got {first.shape} {first.dtype} in "
                     f"{self.paths[0]} and {other.shape} {other.dtype} in {path}"
                 )
-        self._files = [_File(path, X.offset, len(X)) for path, X in zip(self.paths, maps, strict=True)]
+        self._files = [
+            _File(path, X.offset, len(X), path.stat().st_size) for path, X in zip(self.paths, maps, strict=True)
+        ]
         self.shape, self.dtype = (sum(map(len, maps)), *first.shape[1:]), first.dtype
         self._row = self.entries * self.dtype.itemsize
         self._step = max(1, check_integer("block_bytes", block_bytes, 1) // self._row)
@@ -95,29 +102,43 @@ class FileTokens(Tokens):
 
     def _read(self, part, buffer):
         file, skipped, count, start = part
-        position, size = file.offset + skipped * self._row, count * self._row
-        view = memoryview(buffer[:count]).cast("B")
-        with file.path.open("rb", buffering=0) as source:
-            source.seek(position)
-            done = 0
-            while done < size:
-                got = source.readinto(view[done:])
-                if not got:
-                    row = skipped + done // self._row
-                    raise ValueError(f"X has become shorter: {file.path} ends in row {row}, it had {file.rows}")
-                done += got
-            if not self._keep and hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(source.fileno(), position, size, os.POSIX_FADV_DONTNEED)
+        with self._source(file) as source:
+            self._fill(buffer[:count], source, file, skipped)
         return Block(start, buffer[:count])
+
+    @contextmanager
+    def _source(self, file):
+        with file.path.open("rb", buffering=0) as source:
+            size = os.fstat(source.fileno()).st_size
+            if size > file.size:
+                raise ValueError(f"X has become longer: {file.path} has {size} bytes, it had {file.size}")
+            yield source
+
+    def _fill(self, rows, source, file, skipped):
+        position, view = file.offset + skipped * self._row, memoryview(rows).cast("B")
+        source.seek(position)
+        done = 0
+        while done < len(view):
+            got = source.readinto(view[done:])
+            if not got:
+                row = skipped + done // self._row
+                raise ValueError(f"X has become shorter: {file.path} ends in row {row}, it had {file.rows}")
+            done += got
+        if not self._keep and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(source.fileno(), position, len(view), os.POSIX_FADV_DONTNEED)
 
     def some(self, count):
         count = max(int(count), 1)
         wanted = np.arange(len(self))[:: max(len(self) // count, 1)][:count]
-        starts = np.cumsum([0, *(file.rows for file in self._files)])
         out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        for k, row in enumerate(wanted):
-            which = np.searchsorted(starts, row, side="right") - 1
-            self._read((self._files[which], row - starts[which], 1, row), out[k : k + 1])
+        start = 0
+        for file in self._files:
+            low, high = np.searchsorted(wanted, (start, start + file.rows))
+            if low < high:
+                with self._source(file) as source:
+                    for k in range(low, high):
+                        self._fill(out[k : k + 1], source, file, int(wanted[k]) - start)
+            start += file.rows
         return out
 
 

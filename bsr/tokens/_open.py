@@ -43,8 +43,8 @@ def as_tokens(X: ArrayLike | Tokens) -> Tokens:
         return DaskTokens(X)
     if package == "torch" and getattr(getattr(X, "device", None), "type", "cpu") != "cpu":
         return TorchTokens(X)
-    if _is_large_map(X):
-        return FileTokens(X.filename)
+    if _is_large_map(X) and (tokens := _file_of(X)) is not None:
+        return tokens
     return ArrayTokens(X)
 
 
@@ -74,8 +74,18 @@ def open_samples(X: ArrayLike | Tokens, y: ArrayLike, *, scan: bool = True) -> t
     return X, np.require(y, requirements=["C", "A"])
 
 
+def _file_of(X):
+    """The tokens of the file that a map X is of; None if X is another part of it, or it is no longer there."""
+    try:
+        tokens = FileTokens(X.filename)
+    except (ValueError, FileNotFoundError):
+        return None
+    whole = (tokens.shape, tokens.dtype) == (X.shape, X.dtype) and X.offset + X.nbytes == X.filename.stat().st_size
+    return tokens if whole else None
+
+
 def _is_large_map(X):
-    """Whether X is a memory map of all of an .npy file, read-only, for which memory may be short."""
+    """Whether X is a memory map of an .npy file, read-only, for which memory may be short."""
     return (
         isinstance(X, np.memmap)
         and isinstance(X.base, mmap.mmap)
