@@ -98,6 +98,11 @@ def test_covariances_are_those_of_the_factors(name):
     assert np.sum(A**2) * np.sum(B**2) == pytest.approx(L * d, rel=1e-12)
 
 
+def test_few_words_leave_channels_without_variance():
+    _, B = ensembles.Codebook(4).factors(3, 9)
+    assert np.linalg.matrix_rank(B) == 3
+
+
 def test_correlations_fall_off_geometrically():
     A, B = ensembles.Correlated(0.8, 0.5).factors(4, 6)
     for factor, correlation in ((A @ A.T, 0.8), (B.T @ B, 0.5)):
@@ -159,6 +164,8 @@ def test_images_name_their_extra(monkeypatch):
         (lambda: ensembles.Sparse(1.5), "density must be at most 1, got 1.5"),
         (lambda: ensembles.Codebook(1), "words must be an integer >= 2, got 1"),
         (lambda: ensembles.Codebook(5, -1.0), "exponent must be zero or positive"),
+        (lambda: ensembles.Codebook(5, 1e3).sample((1, 2, 2)), "exponent must leave other words .*, got 1000.0"),
+        (lambda: ensembles.Gaussian().sample(5), r"shape must be \(n, L, d\), got 5"),
         (lambda: ensembles.Codebook(5, 1.0, -1), "seed must be an integer >= 0"),
         (lambda: ensembles.Correlated(1.0, 0.5), r"left must be in \[0, 1\)"),
         (lambda: ensembles.Correlated(0.5, -0.1), r"right must be in \[0, 1\)"),

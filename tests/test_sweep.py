@@ -226,6 +226,14 @@ def test_an_estimator_may_see_whitened_tokens(view):
     assert task.memory >= plain.memory
 
 
+def test_directions_without_variance_are_left_out_of_known_factors():
+    law, rng = bsr.ensembles.Codebook(4), np.random.default_rng(0)
+    X = law.sample((200, 3, 9), rng, np.float64)
+    seen = _tasks._seen(X, law, "known")
+    np.testing.assert_allclose(np.mean(seen.dense() ** 2), 3 / 9, rtol=0.1)  # white in three channels of nine
+    assert np.linalg.norm(seen.Q, 2) < 1e3
+
+
 def test_views_are_checked():
     problem, law = bsr.Problem(0.5), (bsr.ensembles.Uniform(),)
     for view, message in (("known", "tokens that have factors only, got Uniform"), ("white", "one of known, whitened")):
@@ -239,6 +247,7 @@ def test_views_are_checked():
         ('{name = "Cauchy"}', "name of tokens in .sweep. must be one of Gaussian, Rademacher, .*, got 'Cauchy'"),
         ('{name = "Student"}', "key 'df' is missing in tokens Student"),
         ('{name = "Uniform", df = 3}', "unknown key 'df' in tokens Uniform; allowed are none"),
+        ('{name = ["Uniform"]}', "name of tokens in .* must be one of Gaussian, .*, got"),
         ('{name = "Student", df = 1}', "df must be above 2"),
         ('"Student"', "tokens in .sweep. must be a table"),
         ("[]", "tokens in .sweep. must not be empty"),

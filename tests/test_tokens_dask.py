@@ -129,6 +129,15 @@ def test_bad_arrays_are_named():
         wrong.forward(np.ones((L, D)))
 
 
+@pytest.mark.parametrize("use", ["forward", "dense", "rows", "some", "check_range"])
+def test_masked_entries_are_named(use):
+    tokens = DaskTokens(da.ma.masked_greater(da.arange(N * L * D, chunks=-1).reshape(N, L, D).astype(float), 5.0))
+    uses = {"forward": lambda: tokens.forward(np.ones((L, D))), "rows": lambda: list(tokens.rows(np.float32))}
+    uses |= {"dense": tokens.dense, "some": lambda: tokens.some(3), "check_range": tokens.check_range}
+    with pytest.raises(ValueError, match=r"X must be .* entries are masked"):
+        uses[use]()
+
+
 def test_errors_of_chunks_are_passed_on():
     def fail(block):
         raise FileNotFoundError("no such chunk")

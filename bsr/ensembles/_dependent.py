@@ -47,6 +47,8 @@ class Codebook(Ensemble):
         """Probabilities, and vectors of the words in `d` dimensions."""
         weight = np.arange(1.0, self.words + 1.0) ** -self.exponent
         weight /= weight.sum()
+        if weight[0] == 1.0:
+            raise ValueError(f"exponent must leave other words than the first some probability, got {self.exponent}")
         vectors = np.random.default_rng(self.seed).standard_normal((self.words, d))
         vectors -= weight @ vectors
         return weight, vectors / np.sqrt(np.mean(weight @ vectors**2))
@@ -117,4 +119,5 @@ class Correlated(Ensemble):
 def _root(covariance):
     """The symmetric square root."""
     values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(values.clip(0.0)) @ vectors.T
+    values[values < len(values) * np.finfo(np.float64).eps * values[-1]] = 0.0  # rounding, whose root would count
+    return vectors * np.sqrt(values) @ vectors.T

@@ -36,7 +36,7 @@ class Ensemble:
         ImportError
             If the law needs a package that is not installed.
         """
-        if len(shape) != 3:
+        if np.shape(shape) != (3,):
             raise ValueError(f"shape must be (n, L, d), got {shape!r}")
         n, L, d = (check_integer(f"{name} of shape", size, 1) for name, size in zip("nLd", shape, strict=True))
         rng, dtype = as_generator(rng), check_token_type(dtype)

@@ -236,7 +236,7 @@ def _named(key, where, value, kinds):
 
 def _one(key, where, table, kinds):
     name = table.pop("name", None)
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise ValueError(f"name of {key} in {where} must be one of {', '.join(kinds)}, got {name!r}")
     parameters = inspect.signature(kinds[name]).parameters
     if unknown := sorted(set(table) - set(parameters)):

@@ -287,7 +287,8 @@ def _seen(X, tokens, view):
         return X
     if view == "whitened":
         return whiten(X)
-    return Whitened(X, *map(np.linalg.pinv, tokens.factors(*X.shape[1:])))
+    factors = tokens.factors(*X.shape[1:])
+    return Whitened(X, *(np.linalg.pinv(factor, len(factor) * np.finfo(np.float64).eps) for factor in factors))
 
 
 def _metrics_of_tokens(result, teacher):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from bsr._checks import as_real
 from bsr._threads import blas_for, forked
 from bsr.tokens._tokens import Block, Tokens, block_adjoint, block_forward, block_residual, sound
 
@@ -84,7 +85,7 @@ class DaskTokens(Tokens):
     def some(self, count):
         count = max(int(count), 1)
         [found] = self._compute(self.array[:: max(len(self) // count, 1)][:count])
-        return np.ascontiguousarray(found)
+        return np.ascontiguousarray(as_real("X", found, keep=(self.dtype,)))
 
     def reduce(self, function, combine):
         [result] = self._compute(_tree(combine, self._map(_apply, function)))
@@ -174,7 +175,7 @@ def _block(part, shape, dtype, tokens):
     if not isinstance(tokens, np.ndarray) or tokens.shape != expected or tokens.dtype != dtype:
         got = f"{tokens.shape} {tokens.dtype}" if isinstance(tokens, np.ndarray) else type(tokens).__name__
         raise ValueError(f"X must have chunks as it says, {expected} {dtype} from row {part.start} on, got {got}")
-    return Block(part.start, np.require(tokens, requirements=["C", "A"]))
+    return Block(part.start, np.require(as_real("X", tokens, keep=(dtype,)), requirements=["C", "A"]))
 
 
 @contextmanager
