@@ -187,7 +187,7 @@ def test_memory_takes_the_options_of_its_estimator(name):
     usual = {key: value.default for key, value in inspect.signature(function).parameters.items()}
     asked = inspect.signature(function.memory).parameters
     for key, value in asked.items():
-        if key not in ("shape", "dtype", "rank", "delta", "options"):
+        if key not in ("shape", "dtype", "rank", "delta", "resident", "options"):
             assert usual[key] == value.default, key
 
 

@@ -416,6 +416,28 @@ def test_a_pass_holds_two_blocks_and_no_more(tmp_path):
     assert taken < 2 * 40_000 + 3 * y.nbytes + 50_000 < X.nbytes / 5
 
 
+@pytest.mark.filterwarnings("ignore::bsr.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["gradient_descent", "randomised_map"])
+def test_descents_take_files_larger_than_memory(name, tmp_path, monkeypatch):
+    import tracemalloc
+
+    X = np.random.default_rng(0).standard_normal((8000, 20, 20), np.float32)
+    np.save(tmp_path / "X.npy", X)
+    tokens = FileTokens(tmp_path / "X.npy", block_bytes=200_000)
+    options = {"gradient_descent": {"replicas": 2, "rng": 0}, "randomised_map": {"replicas": 2, "delta": 1.0}}[name]
+    monkeypatch.setattr(_memory, "_SMALL", 0)
+    monkeypatch.setattr(_memory, "available", lambda: X.nbytes // 3)
+    tracemalloc.start()
+    try:
+        getattr(estimators, name)(tokens, X[:, 0, 0], 1, steps=2, **options)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken < X.nbytes / 3
+    with pytest.raises(MemoryError, match=f"{name} needs"):
+        getattr(estimators, name)(Centred(tokens), X[:, 0, 0], 1, steps=2, **options)
+
+
 def test_a_pass_that_is_left_early_leaves_no_thread(files):
     import threading
 

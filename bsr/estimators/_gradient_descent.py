@@ -259,9 +259,11 @@ def gradient_descent(
     y, mean = without_intercept(tokens, y) if channel is None else (channel.check_labels(y), 0.0)
     replicas = len(y) if y.ndim == 2 else replicas
     n, L, d = tokens.shape
+    view = isinstance(tokens, Centred | Whitened)
     start = {"init": init, "init_scale": init_scale, "channel": channel}
-    check_memory("gradient_descent", memory, tokens.shape, tokens.dtype, rank, replicas=replicas, **start)
-    X = gathered(tokens) if isinstance(tokens, Centred | Whitened) else tokens
+    more = {"replicas": replicas, "switch": switch, "resident": view or tokens.resident}
+    check_memory("gradient_descent", memory, tokens.shape, tokens.dtype, rank, **more, **start)
+    X = gathered(tokens) if view else tokens
     if isinstance(init, str):
         stack = np.atleast_2d(y)
         init = np.array([_FIRST[init][0](X, labels).S for labels in stack])
@@ -544,12 +546,14 @@ def memory(
     init: object = None,
     init_scale: ArrayLike = 1.0,
     channel: Channel | None = None,
+    switch: float = 1e-8,
+    resident: bool = True,
     **options: object,
 ) -> int:
     """Bytes that `gradient_descent` needs besides X.
 
-    X in the other precision too, two teams of all replicas at the change of precision, estimates in float64 at the end;
-    for channels, what they make of predictions.
+    X in the other precision too, unless `switch` spares it or X is read each time and not `resident`; two teams of all
+    replicas at the change of precision, estimates in float64 at the end; for channels, what they make of predictions.
     """
     if isinstance(init, str) and init not in _FIRST:
         names = " or ".join(map(repr, _FIRST))
@@ -562,7 +566,9 @@ def memory(
         replicas = max((replicas, *as_real("init", first).shape[:-2]))  # a stack brings its own
     start = _FIRST[init][1](shape, dtype) if isinstance(init, str) else 0
     teams = 12 * replicas * ((2 if channel is None else 5) * n + 2 * L * d + 2 * rank * (L + d))
-    return max(start, (12 - np.dtype(dtype).itemsize) * n * L * d + teams + 40 * replicas * L * d)
+    used = {4} if np.array_equal(switch, 0.0) else {8} if np.array_equal(switch, np.inf) else {4, 8}
+    copied = sum(used - {np.dtype(dtype).itemsize}) * n * L * d if resident else 0
+    return max(start, copied + teams + 40 * replicas * L * d)
 
 
 gradient_descent.memory = memory

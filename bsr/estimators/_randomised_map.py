@@ -20,7 +20,7 @@ from bsr.estimators import _gradient_descent
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
 from bsr.estimators._result import State
 from bsr.estimators._scale import root_mean_square
-from bsr.tokens import Tokens
+from bsr.tokens import Centred, Tokens, Whitened
 from bsr.tokens._open import open_samples
 from bsr.tokens._tokens import HELD
 
@@ -101,7 +101,8 @@ def randomised_map(
     rank, replicas = check_integer("rank", rank, 1), check_integer("replicas", replicas, 1)
     delta, tol = check_number("delta", delta, "positive"), check_number("tol", tol, "positive")
     check_callback(callback)
-    check_memory("randomised_map", memory, X.shape, X.dtype, rank, replicas=replicas)
+    more = {"replicas": replicas, "resident": X.resident or isinstance(X, Centred | Whitened)}
+    check_memory("randomised_map", memory, X.shape, X.dtype, rank, **more)
     rng = child_generator(rng)
     U, V = rng.standard_normal((replicas, L, rank)), rng.standard_normal((replicas, d, rank))
     labels = y + np.sqrt(delta) * rng.standard_normal((replicas, n))
@@ -145,13 +146,12 @@ def memory(
     rank: int = 1,
     *,
     replicas: int = 16,
+    resident: bool = True,
     **options: object,
 ) -> int:
     """Bytes that `randomised_map` needs besides X: those of the descent, labels for each replica, and what it keeps."""
     n, L, d = shape
-    descent = _gradient_descent.memory(shape, dtype, rank, replicas=replicas)
-    if np.dtype(dtype) == np.float32:
-        descent -= 8 * n * L * d  # of X in float64, which is not needed
+    descent = _gradient_descent.memory(shape, dtype, rank, replicas=replicas, switch=0.0, resident=resident)
     held = 8 * max(min(HELD, n * L * d), L * d)
     return descent + held + 8 * replicas * (6 * n + 4 * L * d + 4 * rank * (L + d))
 
