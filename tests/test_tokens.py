@@ -8,6 +8,7 @@ import pytest
 import bsr
 from bsr import _memory, estimators
 from bsr.channels import Logistic, Sign
+from bsr.estimators._raw import without_intercept
 from bsr.tokens import ArrayTokens, Centred, FileTokens, Tokens, TorchTokens, Whitened, as_tokens
 from bsr.tokens import _open as opening
 from bsr.tokens._tokens import Block
@@ -265,6 +266,13 @@ def test_a_large_mean_leaves_interpolation_as_it_is(name, mean, data):
         close(found.S, expected.S, 1e-13 * mean)
         assert found.converged == expected.converged
         close(found.predict(X + mean * ones), expected.predict(X) + mean, 1e-13 * mean)
+
+
+def test_labels_less_a_large_mean_have_none_left(data):
+    for y in (data.y + 1e9, data.y + np.array([[1e9], [-3e7]])):
+        left, mean = without_intercept(Centred(data.X), y)
+        np.testing.assert_allclose(left.mean(axis=-1), 0.0, atol=1e-15)
+        np.testing.assert_allclose(left + mean[..., None], y, rtol=1e-15)
 
 
 def test_labels_of_a_channel_have_no_intercept(data):
