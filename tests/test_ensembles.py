@@ -98,6 +98,13 @@ def test_covariances_are_those_of_the_factors(name):
     assert np.sum(A**2) * np.sum(B**2) == pytest.approx(L * d, rel=1e-12)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
+def test_the_second_word_is_less_frequent_by_a_power_of_two(exponent):
+    words = ensembles.Codebook(2, exponent).sample((250_000, 4, 1), 0)
+    smaller = min(np.mean(words > 0), np.mean(words < 0))
+    assert smaller == pytest.approx(1 / (1 + 2**exponent), abs=4 * np.sqrt(0.25 / words.size))
+
+
 def test_few_words_leave_channels_without_variance():
     _, B = ensembles.Codebook(4).factors(3, 9)
     assert np.linalg.matrix_rank(B) == 3
