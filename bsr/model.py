@@ -252,7 +252,11 @@ class Problem:
             return rng.standard_normal((n, L, d), dtype=dtype)
         if not isinstance(tokens, Ensemble):
             raise ValueError(f"tokens must be None or one of bsr.ensembles, got {tokens!r}")
-        return tokens.sample((n, L, d), rng, dtype)
+        X = tokens.sample((n, L, d), rng, dtype)
+        if np.shape(X) != (n, L, d) or X.dtype != dtype:
+            got = f"{type(X).__name__} of shape {np.shape(X)}"
+            raise ValueError(f"tokens must draw an array of shape {(n, L, d)} and type {dtype}, {tokens!r} drew {got}")
+        return X
 
     def sample_labels(self, X: ArrayLike | Tokens, S: ArrayLike, rng: Random = 0) -> Array:
         """Label sequences, the model's or your own, by a teacher.

@@ -210,3 +210,14 @@ def test_a_problem_draws_other_tokens_and_labels_them():
     np.testing.assert_array_equal(data.S, plain.S)  # the teacher is drawn first
     np.testing.assert_allclose(data.y, np.einsum("nij,ij->n", data.X, data.S) / np.sqrt(150), rtol=0, atol=1e-12)
     assert problem.sample_tokens(10, 4, tokens=ensembles.Sparse(0.1)).shape == data.X.shape
+
+
+def test_a_law_of_ones_own_is_checked():
+    class Own(ensembles.Ensemble):
+        def sample(self, shape, rng=0, dtype=np.float32):
+            return np.zeros((7, *shape[1:]), dtype)
+
+    with pytest.raises(ValueError, match=r"tokens must draw an array of shape \(50, 10, 10\) and type float32"):
+        bsr.Problem(0.5, rho=0.2).sample_tokens(10, tokens=Own())
+    with pytest.raises(NotImplementedError, match="must have a method sample"):
+        ensembles.Ensemble().sample((3, 4, 5))

@@ -496,3 +496,27 @@ def test_tokens_are_returned_as_they_are(data):
     assert as_tokens(tokens) is tokens
     assert tokens.array is data.X  # no copy
     assert as_tokens(data.X.tolist()).dtype == np.float64
+
+
+def test_a_path_is_named_where_tokens_are_wanted(files, data):
+    for X in (str(files[0]), files[0], list(files[1])):
+        with pytest.raises(ValueError, match=r"X must be an array of shape .* FileTokens reads files"):
+            estimators.ridge(X, data.y, 0.1)
+    with pytest.raises(ValueError, match="paths must be a path or a sequence of them, got generator"):
+        FileTokens(path for path in files[1])
+
+
+def test_numpy_makes_one_array_of_tokens(files, data):
+    np.testing.assert_array_equal(np.asarray(FileTokens(files[0])), data.X)
+    assert np.asarray(Centred(data.X), np.float32).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_metrics_compare_with_the_teacher_of_raw_tokens(name, data):
+    """In units of a tenth, and without noise, the teacher is ten times as large, view or not."""
+    y, teacher = bsr.predict(data.X, data.S) + 2.0, 10.0 * data.S
+    found = fit(name, Centred(Whitened(data.X / 10.0, None, 10.0 * np.eye(D))), y).metrics(teacher)
+    plain = fit(name, Centred(data.X), y).metrics(data.S)
+    assert found["error"] == pytest.approx(100.0 * plain["error"], rel=1e-6, abs=1e-9)
+    if "overlap_teacher" in found:
+        assert found["overlap_teacher"] == pytest.approx(100.0 * plain["overlap_teacher"], rel=1e-6)

@@ -12,7 +12,10 @@ _BLOCK = 2**22  # entries that are drawn at once: what they take besides X
 
 
 class Ensemble:
-    """A law of tokens: entries have mean 0, and mean square 1 on average over positions and channels."""
+    """A law of tokens: entries have mean 0, and mean square 1 on average over positions and channels.
+
+    A law of your own is a subclass with a method `sample`, of the arguments of this one.
+    """
 
     def sample(self, shape: tuple[int, int, int], rng: Random = 0, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Draw independent sequences.
@@ -44,3 +47,6 @@ class Ensemble:
         for i in range(0, n, step):
             out[i : i + step] = self._draw((min(step, n - i), L, d), rng, dtype)
         return out
+
+    def _draw(self, shape, rng, dtype):
+        raise NotImplementedError(f"{type(self).__name__} must have a method sample")

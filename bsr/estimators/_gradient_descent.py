@@ -88,7 +88,7 @@ class GradientDescent(Result):
     channel : bsr.channels.Channel or None
         What the loss was for; None for linear labels.
     raw : Raw or None
-        The estimate for tokens as they were given, if X is a view of them.
+        The estimate for tokens as they were given, if X is a view of them; `S` is then the one for the view's.
     """
 
     S: np.ndarray
@@ -117,11 +117,14 @@ class GradientDescent(Result):
         """
         fine = ~self.diverged
         m = int(fine.sum())
-        norm, mean_norm = np.mean(self.S[fine] ** 2) if m else np.nan, np.mean(self.S_mean**2)
+        S, S_mean = self._estimate, self.S_mean
+        if self.raw is not None:
+            S_mean = S[fine].mean(axis=0) if m else np.full(S.shape[1:], np.nan)
+        norm, mean_norm = np.mean(S[fine] ** 2) if m else np.nan, np.mean(S_mean**2)
         common = super().metrics(teacher)
-        overlap = float(np.mean(self.S_mean * teacher))
+        overlap = float(np.mean(S_mean * teacher))
         return common | {
-            "error_averaged": float(mse(self.S_mean, teacher, up_to_sign=self.up_to_sign)),
+            "error_averaged": float(mse(S_mean, teacher, up_to_sign=self.up_to_sign)),
             "norm": float(norm),
             "overlap_replicas": float((m * mean_norm - norm) / (m - 1)) if m > 1 else np.nan,
             "overlap_teacher": abs(overlap) if self.up_to_sign else overlap,

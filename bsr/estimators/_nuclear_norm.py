@@ -58,7 +58,7 @@ class NuclearNorm(Result):
     method : str
         The method used; the last one if there were two. 'proximal-gradient' for `Logistic`.
     raw : Raw or None
-        The estimate for tokens as they were given, if X is a view of them.
+        The estimate for tokens as they were given, if X is a view of them; `S` is then the one for the view's.
     """
 
     S: np.ndarray

@@ -65,7 +65,7 @@ class Posterior(Result):
     up_to_sign : bool
         Whether labels do not tell S from -S. Samples then have the sign that agrees with the mean of those before.
     raw : Raw or None
-        The estimate for tokens as they were given, if X is a view of them.
+        The estimate for tokens as they were given, if X is a view of them; `S` is then the one for the view's.
     """
 
     S: np.ndarray
@@ -81,9 +81,15 @@ class Posterior(Result):
     raw: Raw | None = None
 
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
-        """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`."""
+        """As of every estimator, `error_sample` (mean error of the samples), `spread`, `effective_sample_size`.
+
+        The samples are those for the view, if X is one; `error_sample` is then NaN.
+        """
+        compared = self.raw is None
         return super().metrics(teacher) | {
-            "error_sample": float(np.mean(mse(self.samples, teacher, up_to_sign=self.up_to_sign))),
+            "error_sample": float(np.mean(mse(self.samples, teacher, up_to_sign=self.up_to_sign)))
+            if compared
+            else np.nan,
             "spread": self.spread,
             "effective_sample_size": self.effective_sample_size,
         }

@@ -57,13 +57,18 @@ class Result(Short):
             raise ValueError(f"X must be tokens as they were before the view that S was learned from, got {X!r}")
         return predict(X, self.raw.S) + np.asarray(self.raw.intercept)[..., None]
 
+    @property
+    def _estimate(self):
+        """For tokens as they were given."""
+        return self.S if self.raw is None else self.raw.S
+
     def metrics(self, teacher: ArrayLike) -> dict[str, float]:
         """Numbers that compare the estimate with the teacher, where that is known.
 
         Parameters
         ----------
         teacher : array_like, shape (L, d)
-            Not zero.
+            Not zero. For tokens as they were given, also where S was learned from a view of them.
 
         Returns
         -------
@@ -79,11 +84,12 @@ class Result(Short):
             If the shapes do not match, or the teacher is zero or not finite.
         """
         teacher = check_real("teacher", teacher, "finite")
-        if teacher.shape != self.S.shape[-2:]:
-            raise ValueError(f"teacher must have the shape {self.S.shape[-2:]} of the estimate, got {teacher.shape}")
+        S = self._estimate
+        if teacher.shape != S.shape[-2:]:
+            raise ValueError(f"teacher must have the shape {S.shape[-2:]} of the estimate, got {teacher.shape}")
         if not teacher.any():
             raise ValueError("teacher must have entries that are not zero, got none")
-        stack = self.S.reshape(-1, *self.S.shape[-2:])
+        stack = S.reshape(-1, *S.shape[-2:])
         stack = stack[np.isfinite(stack).all(axis=(1, 2))]
         errors = mse(stack, teacher, up_to_sign=self.up_to_sign)
         lengths = np.linalg.norm(stack, "nuc", axis=(1, 2))
@@ -124,6 +130,7 @@ class TeacherError:
     Parameters
     ----------
     teacher : array_like, shape (L, d)
+        For the tokens that the estimator is given: for a view, in its coordinates.
     up_to_sign : bool, default False
         As in `bsr.mse`, for even channels.
 

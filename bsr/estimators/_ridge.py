@@ -39,7 +39,7 @@ class Ridge(Result):
     method : str
         The method used.
     raw : Raw or None
-        The estimate for tokens as they were given, if X is a view of them.
+        The estimate for tokens as they were given, if X is a view of them; `S` is then the one for the view's.
     """
 
     S: np.ndarray
@@ -104,7 +104,7 @@ def ridge(
     a mean that was subtracted, count as zero. Book, chapter 2, :eq:`eq-02-solution`.
 
     Conjugate gradients reduce the error by (sqrt(k) - 1)/(sqrt(k) + 1) an iteration, with k the condition number of
-    A^T A + lam. For white tokens A^T A has eigenvalues up to (1 + sqrt(alpha))^2, so lam = 0.1 takes some 60 to 80.
+    A^T A + lam. For white tokens A^T A has eigenvalues up to (1 + sqrt(alpha))^2, so lam = 0.1 takes some 60 to 90.
     """
     X, y = open_samples(X, y)
     lam, tol = check_number("lam", lam, "non-negative"), check_number("tol", tol, "non-negative")

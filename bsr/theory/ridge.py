@@ -122,8 +122,8 @@ def correlated_mse(
 
     References
     ----------
-    Dobriban and Wager, arXiv:1507.03003; Hastie, Montanari, Rosset and Tibshirani, arXiv:1903.08560. White
-    tokens: book, chapter 2.
+    Dobriban and Wager, arXiv:1507.03003; Hastie, Montanari, Rosset and Tibshirani, arXiv:1903.08560. Book, chapter 17,
+    :eq:`eq-17-ridge`; white tokens: chapter 2.
     """
     left, right = (_eigenvalues(name, values) for name, values in (("left", left), ("right", right)))
     alpha, delta, lam = check_broadcast(

@@ -31,10 +31,11 @@ class FileTokens(Tokens):
     Parameters
     ----------
     paths : str, pathlib.Path, or sequence of them
-        Files of shapes (n_i, L, d), in C order, all float32 or all float64, in the byte order of the machine. They must
-        stay as they are.
+        Files of shapes (n_i, L, d), in C order, all float32 or all float64, in the byte order of the machine; labels
+        are in the order of the paths. Files must stay as they are.
     block_bytes : int, default 2**26
-        Size of a block. A pass holds two: one is read while the other is worked on.
+        Size of a block. A pass holds two: one is read while the other is worked on. Below some megabytes the
+        handing-over takes longer than the work.
     keep : bool, optional
         Whether the system may keep in memory what has been read. By default if all fits in half of what is available;
         a pass over more never finds what the one before has left, but drives out what others need.
@@ -58,6 +59,8 @@ class FileTokens(Tokens):
         block_bytes: int = 2**26,
         keep: bool | None = None,
     ) -> None:
+        if not isinstance(paths, str | PathLike | Sequence):
+            raise ValueError(f"paths must be a path or a sequence of them, got {type(paths).__name__}")
         try:
             self.paths = tuple(map(Path, [paths] if isinstance(paths, str | PathLike) else paths))
         except TypeError as error:

@@ -1,6 +1,7 @@
 """Whatever holds tokens, and labels with them, as estimators take them."""
 
 import mmap
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,8 +25,8 @@ def as_tokens(X: ArrayLike | Tokens) -> Tokens:
     ----------
     X : array_like or Tokens, shape (n, L, d)
         `Tokens` are returned as they are, dask arrays become `DaskTokens`, memory maps of whole .npy files that are
-        larger than half of the memory available become `FileTokens`, tensors on a GPU `TorchTokens`, and anything else
-        `ArrayTokens`.
+        larger than half of the memory available become `FileTokens`, tensors on a GPU, or that no array can be made
+        of, `TorchTokens`, and anything else `ArrayTokens`.
 
     Returns
     -------
@@ -38,10 +39,13 @@ def as_tokens(X: ArrayLike | Tokens) -> Tokens:
     """
     if isinstance(X, Tokens):
         return X
+    first = X[0] if isinstance(X, list | tuple) and X else X
+    if isinstance(first, str | PathLike):
+        raise ValueError(f"X must be an array of shape (n, L, d), got {X!r}; FileTokens reads files")
     package = type(X).__module__.partition(".")[0]
     if package == "dask":
         return DaskTokens(X)
-    if package == "torch" and getattr(getattr(X, "device", None), "type", "cpu") != "cpu":
+    if package == "torch" and (X.device.type != "cpu" or X.requires_grad or "bfloat16" in str(X.dtype)):
         return TorchTokens(X)
     if _is_large_map(X) and (tokens := _file_of(X)) is not None:
         return tokens

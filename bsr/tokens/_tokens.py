@@ -184,6 +184,10 @@ class Tokens(ABC):
             out[start : start + len(block)] = block
         return out
 
+    def __array__(self, dtype=None, copy=None):
+        """What NumPy makes of them."""
+        return np.array(self.dense(), dtype=dtype, copy=bool(copy) or None)
+
     def raw(self, S: np.ndarray) -> np.ndarray:
         """S for the tokens x that were given, under all views: what labels of a view X are in terms of x,
 

@@ -125,7 +125,7 @@ class Whitened(View):
     """Tokens P X Q: after a linear map of positions and one of channels.
 
     For tokens X = A Z B with Z white and square A, B, P = A^-1 and Q = B^-1 make them white, and A^T S B^T is the
-    teacher that is learned from them.
+    teacher that is learned from them (book, chapter 17, :eq:`eq-17-correlated`).
 
     Parameters
     ----------

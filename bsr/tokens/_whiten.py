@@ -191,7 +191,8 @@ def whiten(
     if misfit > _ALARM:
         warn_outside(
             f"the covariance of X is not one of positions times one of channels: tr C^2 is {1 + excess:.3g} times what "
-            f"it would be then, {misfit:.3g} standard deviations too large",
+            f"it would be then, {misfit:.3g} standard deviations too large; tokens are whitened on average only: "
+            "prefer ridge, nuclear_norm or posterior to message passing",
             MisfitWarning,
         )
     return Whitening(
