@@ -409,19 +409,28 @@ def _residuals(data, teams, errors, loss):
     for t in teams:
         np.matmul(t.U, t.V.transpose(0, 2, 1), out=t.W)
         np.copyto(t.W_t, t.W.reshape(len(t.W), -1).T)  # the product is up to a quarter faster in this orientation
-        error, gradients = 0.0, np.zeros((len(t.W), len(t.W_t)), t.W.dtype) if not data.resident else None
+        if data.resident:
+            errors[t.who] = _look(data.rows(t.W.dtype)[0], t, t.prediction, t.y, t.residual, loss)
+            continue
+        error, product = 0.0, t.W.reshape(len(t.W), -1)
+        gradients = np.zeros_like(product)
         for rows in data.rows(t.W.dtype):
             part = slice(rows.start, rows.start + len(rows))
-            prediction, residual = t.prediction[part], t.residual[:, part]
-            rows.times(t.W_t, out=prediction)
-            error += loss(prediction.T, t.y[..., part], residual) * (len(rows) / len(t.prediction))
-            np.multiply(residual, t.rate, out=residual)
-            if not data.resident:
-                rows.back(residual, out=t.W.reshape(gradients.shape))
-                gradients += t.W.reshape(gradients.shape)
+            residual = t.residual[:, part]
+            share = len(rows) / len(t.prediction)
+            error += share * _look(rows, t, t.prediction[part], t.y[..., part], residual, loss)
+            rows.back(residual, out=product)
+            gradients += product
         errors[t.who] = error
-        if not data.resident:
-            np.copyto(t.W, gradients.reshape(t.W.shape))
+        np.copyto(product, gradients)
+
+
+def _look(rows, t, prediction, y, residual, loss):
+    """Predictions, what they leave, and the training errors, of some sequences."""
+    rows.times(t.W_t, out=prediction)
+    error = loss(prediction.T, y, residual)
+    np.multiply(residual, t.rate, out=residual)
+    return error
 
 
 def _step(data, teams):
