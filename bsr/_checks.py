@@ -152,43 +152,15 @@ def child_generator(rng, child=0):
     return rng if isinstance(rng, np.random.Generator) else as_generator(rng).spawn(child + 1)[child]
 
 
-def check_samples(X, y, *, scan=True):
-    """Check token sequences and labels against each other; return them as arrays fit for a pass over memory.
+def check_tokens(X):
+    """Return token sequences, of shape (n, L, d), as an array fit for a pass over memory; entries are not looked at.
 
-    Parameters
-    ----------
-    X : array_like, shape (n, L, d)
-        Token sequences, real. Kept in float32 or float64; any other real type becomes float64. Returned as they are if
-        they are aligned and C-contiguous, read-only or not, in memory or on disk; copied once if not.
-    y : array_like, shape (n,)
-        Labels, returned as float64.
-    scan : bool, default True
-        Whether to read X for entries that are not finite or out of range. False leaves it to the caller, who passes
-        over X anyway and calls `check_range` when a sum looks wrong.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an axis is empty, or entries are not finite, so large that powers overflow or so
-        small that they vanish.
+    Float32 and float64 are kept, any other real type becomes float64. What is aligned and C-contiguous is returned as
+    it is, read-only or not, in memory or on disk; anything else is copied once.
     """
-    X = check_tokens(X, scan=False)
-    y = as_real("y", y)
-    if y.shape != X.shape[:1]:
-        raise ValueError(f"y must have shape ({X.shape[0]},) to match X {X.shape}, got {y.shape}")
-    if scan:
-        check_range("X", X)
-    check_range("y", y)
-    return X, np.require(y, requirements=["C", "A"])
-
-
-def check_tokens(X, *, scan=True):
-    """The part of `check_samples` that is about X."""
     X = as_real("X", X, keep=(np.float32, np.float64))
     if X.ndim != 3 or 0 in X.shape:
         raise ValueError(f"X must have shape (n, L, d) with no empty axis, got {X.shape}")
-    if scan:
-        check_range("X", X)
     return np.require(X, requirements=["C", "A"])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import bsr
 from bsr import _checks
+from bsr.tokens._open import open_samples
 
 NOT_REAL = {
     "text": "0.5",
@@ -106,7 +107,7 @@ def test_the_cause_that_a_container_gives_is_passed_on(error):
             raise error("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
 
     with pytest.raises(ValueError, match=r"^X must be .*Use Tensor\.cpu\(\) first") as refusal:
-        _checks.check_samples(Tensor(), [1.0])
+        _checks.check_tokens(Tensor())
     assert isinstance(refusal.value.__cause__, error)
 
 
@@ -129,9 +130,9 @@ def layouts(X, folder):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tokens_are_copied_only_where_a_pass_needs_it(tmp_path, dtype):
-    X, y = np.random.default_rng(0).standard_normal((6, 3, 4)).astype(dtype), np.ones(6)
+    X = np.random.default_rng(0).standard_normal((6, 3, 4)).astype(dtype)
     for name, (other, copied) in layouts(X, tmp_path).items():
-        taken, _ = _checks.check_samples(other, y)
+        taken = _checks.check_tokens(other)
         np.testing.assert_array_equal(taken, X)
         assert taken.flags.c_contiguous, name
         assert taken.flags.aligned
@@ -144,20 +145,20 @@ def test_tokens_are_copied_only_where_a_pass_needs_it(tmp_path, dtype):
 def test_scales_whose_powers_are_no_numbers_are_refused(name, scale):
     good = {"X": np.ones((4, 2, 3)), "y": np.ones(4)}
     with pytest.raises(ValueError, match=rf"^{name} must (be finite|have entries)"):
-        _checks.check_samples(**good | {name: scale * good[name]})
+        open_samples(**good | {name: scale * good[name]})
 
 
 def test_zeros_and_the_limits_of_scale_are_taken():
     for scale in (0.0, 1e-30, 1e30):
-        _checks.check_samples(np.full((4, 2, 3), scale), np.full(4, -scale))
-    _checks.check_samples(np.r_[1e-200, 1.0].reshape(2, 1, 1), [1e-200, 1.0])  # one entry of ordinary size is enough
+        open_samples(np.full((4, 2, 3), scale), np.full(4, -scale))
+    open_samples(np.r_[1e-200, 1.0].reshape(2, 1, 1), [1e-200, 1.0])  # one entry of ordinary size is enough
 
 
 def test_without_a_scan_tokens_are_not_read():
     X = np.full((4, 2, 3), np.nan)
-    assert np.isnan(_checks.check_samples(X, np.ones(4), scan=False)[0]).all()
+    assert np.isnan(open_samples(X, np.ones(4), scan=False)[0].array).all()
     with pytest.raises(ValueError, match=r"^y must be finite"):
-        _checks.check_samples(X, np.full(4, np.nan), scan=False)
+        open_samples(X, np.full(4, np.nan), scan=False)
 
 
 def test_a_warning_points_at_the_line_of_the_caller():

@@ -26,9 +26,10 @@ from bsr.estimators._losses import loss_of
 from bsr.estimators._raw import Raw, raw_estimate, without_intercept
 from bsr.estimators._result import Result, Short, State
 from bsr.model import mse
-from bsr.tokens import Centred, Tokens, Whitened
+from bsr.tokens import Tokens
 from bsr.tokens._array import gathered
 from bsr.tokens._open import open_samples
+from bsr.tokens._views import View
 
 __all__ = ["DescentHistory", "GradientDescent", "gradient_descent"]
 
@@ -117,9 +118,8 @@ class GradientDescent(Result):
         """
         fine = ~self.diverged
         m = int(fine.sum())
-        S, S_mean = self._estimate, self.S_mean
-        if self.raw is not None:
-            S_mean = S[fine].mean(axis=0) if m else np.full(S.shape[1:], np.nan)
+        S = self._estimate
+        S_mean = S[fine].mean(axis=0) if m else np.full(S.shape[1:], np.nan)
         norm, mean_norm = np.mean(S[fine] ** 2) if m else np.nan, np.mean(S_mean**2)
         common = super().metrics(teacher)
         overlap = float(np.mean(S_mean * teacher))
@@ -262,7 +262,7 @@ def gradient_descent(
     y, mean = without_intercept(tokens, y) if channel is None else (channel.check_labels(y), 0.0)
     replicas = len(y) if y.ndim == 2 else replicas
     n, L, d = tokens.shape
-    view = isinstance(tokens, Centred | Whitened)
+    view = isinstance(tokens, View)
     start = {"init": init, "init_scale": init_scale, "channel": channel}
     more = {"replicas": replicas, "switch": switch, "resident": view or tokens.resident}
     check_memory("gradient_descent", memory, tokens.shape, tokens.dtype, rank, **more, **start)

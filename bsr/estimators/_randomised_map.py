@@ -20,9 +20,10 @@ from bsr.estimators import _gradient_descent
 from bsr.estimators._gradient_descent import GradientDescent, gradient_descent
 from bsr.estimators._result import State
 from bsr.estimators._scale import root_mean_square
-from bsr.tokens import Centred, Tokens, Whitened
+from bsr.tokens import Tokens
 from bsr.tokens._open import open_samples
 from bsr.tokens._tokens import HELD
+from bsr.tokens._views import View
 
 __all__ = ["randomised_map"]
 
@@ -101,7 +102,7 @@ def randomised_map(
     rank, replicas = check_integer("rank", rank, 1), check_integer("replicas", replicas, 1)
     delta, tol = check_number("delta", delta, "positive"), check_number("tol", tol, "positive")
     check_callback(callback)
-    more = {"replicas": replicas, "resident": X.resident or isinstance(X, Centred | Whitened)}
+    more = {"replicas": replicas, "resident": X.resident or isinstance(X, View)}
     check_memory("randomised_map", memory, X.shape, X.dtype, rank, **more)
     rng = child_generator(rng)
     U, V = rng.standard_normal((replicas, L, rank)), rng.standard_normal((replicas, d, rank))

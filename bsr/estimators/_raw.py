@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bsr.estimators._result import Short
-from bsr.tokens import Centred, Whitened
+from bsr.tokens._views import View
 
 __all__ = ["Raw", "raw_estimate", "without_intercept"]
 
@@ -37,6 +37,6 @@ def without_intercept(X, y):
 
 def raw_estimate(X, S, mean=0.0):
     """What S says of the tokens under the view X; None if there is no view."""
-    if not isinstance(X, Centred | Whitened):
+    if not isinstance(X, View):
         return None
     return Raw(X.raw(S), mean + X.shift(S))

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from bsr._checks import check_real
 from bsr._typing import Array
 from bsr.model import mse, predict
-from bsr.tokens import Centred, Tokens, Whitened
+from bsr.tokens import Tokens
+from bsr.tokens._views import View
 
 __all__ = ["Result", "State", "TeacherError"]
 
@@ -53,7 +54,7 @@ class Result(Short):
         """
         if self.raw is None:
             return predict(X, self.S)
-        if isinstance(X, Centred | Whitened):
+        if isinstance(X, View):
             raise ValueError(f"X must be tokens as they were before the view that S was learned from, got {X!r}")
         return predict(X, self.raw.S) + np.asarray(self.raw.intercept)[..., None]
 

@@ -31,7 +31,7 @@ class ArrayTokens(Tokens):
     resident = True
 
     def __init__(self, X: ArrayLike) -> None:
-        self.array = check_tokens(X, scan=False)
+        self.array = check_tokens(X)
         self.shape, self.dtype = self.array.shape, self.array.dtype
 
     def blocks(self):
