@@ -376,3 +376,11 @@ def test_the_sample_complexity_inverts_the_error():
     np.testing.assert_allclose(bsr.theory.ridge.mse(alpha, delta=delta), np.broadcast_to(error, (4, 3)), rtol=1e-9)
     with pytest.raises(ValueError, match="error must be strictly between 0 and 1"):
         bsr.theory.ridge.sample_complexity(0.0)
+
+
+def test_conjugate_gradients_take_as_many_steps_as_there_are_eigenvalues():
+    """The gradient has a part along each of n sequences: exact steps and directions need n iterations."""
+    X, y = instance(9, 6, 5)
+    found = ridge(X, y, 0.3, method="conjugate-gradients", tol=1e-10)
+    assert found.iterations <= 9
+    np.testing.assert_allclose(found.S, ridge(X, y, 0.3).S, rtol=0, atol=1e-10)

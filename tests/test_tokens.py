@@ -9,7 +9,7 @@ import bsr
 from bsr import _memory, estimators
 from bsr.channels import Logistic, Sign
 from bsr.estimators._raw import without_intercept
-from bsr.tokens import ArrayTokens, Centred, FileTokens, Tokens, TorchTokens, Whitened, as_tokens
+from bsr.tokens import ArrayTokens, Centred, FileTokens, Tokens, TorchTokens, Whitened, _tokens, as_tokens
 from bsr.tokens import _open as opening
 from bsr.tokens._tokens import Block
 
@@ -520,3 +520,23 @@ def test_metrics_compare_with_the_teacher_of_raw_tokens(name, data):
     assert found["error"] == pytest.approx(100.0 * plain["error"], rel=1e-6, abs=1e-9)
     if "overlap_teacher" in found:
         assert found["overlap_teacher"] == pytest.approx(100.0 * plain["overlap_teacher"], rel=1e-6)
+
+
+@pytest.mark.parametrize("held", [1, 3 * L * D, 50 * L * D])
+def test_products_of_stacks_do_not_depend_on_how_many_sequences_are_held(held, data, monkeypatch):
+    rng, rows, tokens = np.random.default_rng(2), data.X.reshape(N, -1), ArrayTokens(data.X)
+    monkeypatch.setattr(_tokens, "HELD", held)
+    S, g = rng.standard_normal((3, L, D)), rng.standard_normal((3, N))
+    h = S.reshape(3, -1) @ rows.T
+    close(tokens.forward(S), h, 1e-13)
+    close(tokens.adjoint(g), (g @ rows).reshape(S.shape), 1e-13)
+    close(tokens.residual(S, g)[1], ((g - h) @ rows).reshape(S.shape), 1e-13)
+
+
+def test_training_errors_of_blocks_are_those_of_the_array(data):
+    found, expected = fit("gradient_descent", Parts(data.X, 4), data.y), fit("gradient_descent", data.X, data.y)
+    np.testing.assert_allclose(found.train_error, expected.train_error, rtol=1e-10)
+    np.testing.assert_allclose(found.history.train_error, expected.history.train_error, rtol=1e-10)
+    np.testing.assert_allclose(
+        found.train_error, np.mean((bsr.predict(data.X, found.S) - data.y) ** 2, axis=1), rtol=1e-10
+    )
