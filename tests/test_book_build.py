@@ -69,12 +69,13 @@ def _image(draw): return np.ones(1)
 def test_outputs_depend_on_the_parts_that_a_chapter_uses(building, tmp_path):
     tables, curves = "pd.read_csv('../experiments/results/fig3.csv')", "plotting.experiment(ax)"
     both = "for table in [pd.read_csv('../experiments/results/fig3.csv')]: plotting.slider_figure(table)"
-    codes = {"tables": tables, "curves": curves, "both": both}
+    codes = {"tables": tables, "curves": curves, "both": both, "data": "pd.read_csv('data/gb1.csv')"}
     sources = {
         "bsr/model.py": "1",
         "bsr/theory/bayes.py": "1",
         "bsr/plotting.py": PLOTTING,
         "experiments/results/fig3.csv": "1",
+        "book/data/gb1.csv": "1",
         "bsr/cli.py": "1",
         "bsr/sweep/_run.py": "1",
         "bsr/sweep/more/_x.py": "1",
@@ -95,6 +96,7 @@ def test_outputs_depend_on_the_parts_that_a_chapter_uses(building, tmp_path):
 
     assert touched("bsr/model.py") == touched("bsr/theory/bayes.py") == set(codes)
     assert touched("experiments/results/fig3.csv") == {"tables", "both"}
+    assert touched("book/data/gb1.csv") == {"data"}
     for name in ("bsr/cli.py", "bsr/sweep/_run.py", "bsr/sweep/more/_x.py", "experiments/fig3.toml", "tests/test_x.py"):
         assert touched(name) == set(), name
     assert touched("bsr/plotting.py", "import numpy as np", "import numpy") == set(codes)

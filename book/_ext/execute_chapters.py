@@ -66,8 +66,12 @@ def digest(root, code):
     parts = {path: path.read_bytes() for path in paths}
     plotting = package / "plotting.py"  # every chapter draws, few use all of it
     parts[plotting] = used(plotting.read_text(encoding="utf-8"), code).encode()
-    if "experiments/results" in code:
-        parts |= {path: path.read_bytes() for path in (root / "experiments" / "results").glob("*.csv")}
+    for mention, folder in (
+        ("experiments/results", root / "experiments" / "results"),
+        ("data/", root / "book" / "data"),
+    ):
+        if mention in code:
+            parts |= {path: path.read_bytes() for path in folder.glob("*.csv")}
     whole = hashlib.sha256()
     for path in sorted(parts):
         whole.update(f"{path.relative_to(root).as_posix()}\0".encode() + parts[path] + b"\0")
