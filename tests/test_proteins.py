@@ -67,6 +67,18 @@ def test_a_run_goes_on_where_it_stopped(proteins, tmp_path, monkeypatch, capsys)
     assert "in pairs" in capsys.readouterr().out
 
 
+def test_the_stored_table_has_one_row_for_each_fit_of_a_known_method(proteins):
+    rows = pd.read_csv(ROOT / "experiments" / "results" / "proteins.csv")
+    assert rows.columns.tolist() == proteins.COLUMNS
+    assert not rows.duplicated(proteins.COLUMNS[:4]).any()
+    assert set(rows.method) <= {*proteins.METHODS, *proteins.CLASSIFIERS}
+    assert {(row.data, row.n) for row in rows.itertuples()} == {
+        (d, n) for d, (ns, _) in proteins.DATA.items() for n in ns
+    }
+    row = rows[(rows.data == "gb1") & (rows.n == 100) & (rows.method == "additive")].iloc[0]
+    assert proteins.fit("gb1", "additive", 100, int(row.split))[4] == pytest.approx(row.r2, abs=1e-4)
+
+
 def test_each_method_of_a_split_sees_the_same_rows(proteins):
     X, _, X_test, _ = proteins.draw("digits", 30, 1)
     np.testing.assert_array_equal(X, proteins.draw("digits", 30, 1)[0])
