@@ -25,8 +25,8 @@ __all__ = [
     "tokens",
 ]
 
-# Imported when they are asked for. `plotting` needs an extra, so a star import leaves it out.
-_OPTIONAL = ("plotting", "sweep")
+# Imported when they are asked for. `plotting` and `regression` need extras, so a star import leaves them out.
+_OPTIONAL = ("plotting", "regression", "sweep")
 
 
 def __getattr__(name):

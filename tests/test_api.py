@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[1] / "book" / "api.md"
 
 def public(module):
     """Names and things that can be reached from a module by names that are meant to be used."""
-    for name in [*module.__all__, *["plotting"] * (module is bsr)]:
+    for name in [*module.__all__, *["plotting", "regression"] * (module is bsr)]:
         thing = getattr(module, name)
         if inspect.ismodule(thing):
             yield from public(thing)
@@ -41,7 +41,7 @@ def described(name, thing):
         builtin = issubclass(thing, Warning)
         yield f"{name}({', '.join(base.__name__ for base in thing.__bases__)})" if builtin else name + arguments(thing)
         for attribute, value in inspect.getmembers_static(thing):
-            inherited = any(hasattr(base, attribute) for base in thing.__bases__ if base.__module__[:4] != "bsr.")
+            inherited = any(hasattr(base, attribute) for base in thing.__mro__[1:] if base.__module__[:4] != "bsr.")
             if attribute.startswith("_") or inherited:
                 continue
             if isinstance(value, classmethod | staticmethod) or inspect.isfunction(value):

@@ -44,7 +44,9 @@ FUNCTIONS = [name for name in NAMES if inspect.isroutine(load(name))]
 # Made by the user, with parameters.
 INPUTS = (bsr.Problem, bsr.estimators.TeacherError, bsr.sweep.Config, bsr.sweep.Estimator, bsr.sweep.Task)
 INPUTS += tuple(
-    getattr(module, name) for module in (bsr.channels, bsr.ensembles, bsr.tokens) for name in module.__all__
+    getattr(module, name)
+    for module in (bsr.channels, bsr.ensembles, bsr.regression, bsr.tokens)
+    for name in module.__all__
 )
 RESULTS = [name for name in NAMES if inspect.isclass(load(name)) and load(name) not in INPUTS]
 

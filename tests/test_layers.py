@@ -2,7 +2,12 @@
 
 import ast
 import graphlib
+import importlib
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 import bsr
 
@@ -16,6 +21,7 @@ LAYERS = (
     ("tokens",),
     ("model",),
     ("theory", "estimators", "plotting"),
+    ("regression",),
     ("sweep",),
     ("cli", "__main__"),
     ("__init__",),
@@ -79,23 +85,23 @@ def test_nothing_goes_round_in_a_circle():
 
 
 def test_what_is_optional_is_imported_when_asked_for():
-    """matplotlib and pandas are not needed to import the package."""
-    import subprocess
-    import sys
-
+    """matplotlib, pandas and scikit-learn are not needed to import the package."""
     code = (
-        "import sys, bsr; print(*{'matplotlib', 'pandas', 'bsr.sweep', 'bsr.plotting'} & set(sys.modules)); bsr.sweep"
+        "import sys, bsr; later = {'matplotlib', 'pandas', 'sklearn', 'bsr.sweep', 'bsr.plotting', 'bsr.regression'}; "
+        "print(*later & set(sys.modules)); bsr.sweep"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
+def test_regression_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.delitem(sys.modules, "bsr.regression", raising=False)
+    with pytest.raises(ImportError, match=r"needs sklearn: install bilinear-sequence-regression\[learn\]"):
+        importlib.import_module("bsr.regression")
+
+
 def test_plotting_names_its_extra(monkeypatch):
-    import importlib
-    import sys
-
-    import pytest
-
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "bsr.plotting", raising=False)
     with pytest.raises(ImportError, match=r"install bilinear-sequence-regression\[plot\]"):

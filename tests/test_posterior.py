@@ -9,7 +9,7 @@ from scipy import integrate, special
 import bsr
 from bsr.channels import Abs, Linear, Logistic, ReLU, Sign
 from bsr.estimators import gamp_rie, posterior, ridge
-from bsr.estimators._posterior import _draw, _precision
+from bsr.estimators._posterior import _precision, draw
 
 STATISTICS = 4  # standard errors
 
@@ -38,7 +38,7 @@ def test_conditional_law_is_the_gaussian_of_linear_regression(n, m, delta):
     H, y = rng.standard_normal((n, m)), rng.standard_normal(n)
     precision = np.eye(m) + H.T @ H / delta
     mean = np.linalg.solve(precision, H.T @ y / delta)
-    draws = np.array([_draw(H, y, delta, rng) for _ in range(count)])
+    draws = np.array([draw(H, y, delta, rng) for _ in range(count)])
     white = (draws - mean) @ np.linalg.cholesky(precision)
     np.testing.assert_allclose(white.mean(axis=0), 0, atol=5 / np.sqrt(count))
     np.testing.assert_allclose(white.T @ white / count, np.eye(m), atol=5 * np.sqrt(2 / count))

@@ -26,7 +26,7 @@ from bsr.model import mse
 from bsr.tokens import Tokens
 from bsr.tokens._open import open_samples
 
-__all__ = ["Posterior", "posterior"]
+__all__ = ["Posterior", "draw", "posterior"]
 
 _BATCHES = 10
 # Standard deviations by which the training error may exceed delta. In 500 chains on model data (d from 4 to 12, delta
@@ -95,7 +95,7 @@ class Posterior(Result):
         }
 
 
-def _draw(H, y, delta, rng):
+def draw(H, y, delta, rng):
     """One exact sample of u given y = H u + sqrt(delta) xi, with u and xi standard normal.
 
     An error drawn from the prior is moved by the regression on the labels that it gets wrong. Of the two Gram matrices
@@ -263,9 +263,9 @@ def posterior(
     with blas_for(n * (max(d, L) * rank) ** 2):
         for t in trange(sweeps, disable=not progress, desc="Gibbs"):
             H = (X @ (scale * V)).reshape(n, -1)
-            U = _draw(H, linear(H, U), delta, rng).reshape(L, rank)
+            U = draw(H, linear(H, U), delta, rng).reshape(L, rank)
             H = (X_t @ (scale * U)).reshape(n, -1)
-            V = _draw(H, linear(H, V), delta, rng).reshape(d, rank)
+            V = draw(H, linear(H, V), delta, rng).reshape(d, rank)
             k, skipped = divmod(t + 1 - burn_in, thin)
             if k > 0 and not skipped:
                 samples[k - 1] = U @ V.T / np.sqrt(rank)

@@ -67,16 +67,16 @@ def iterate(splitting, tol, iterations, report):
 class DouglasRachford:
     """Iterates R by a least-squares problem, or the projection on the constraints for lam = 0.
 
-    `start` is an R and its gamma; None asks for the usual one.
+    `start` is an R and its gamma; None asks for the usual one. `squares` takes the place of `LeastSquares`.
     """
 
-    def __init__(self, X, y, unit, lam, start=None):
+    def __init__(self, X, y, unit, lam, start=None, squares=None):
         X = gathered(X) if lam == 0.0 else X
         self.X, self.y, self.unit, self.lam = X, y, unit, lam
         n, D = len(X), X.entries
         with blas_for(n * min(n, D) * D):
             if lam > 0.0:
-                self._squares = LeastSquares(X, y, unit)
+                self._squares = squares or LeastSquares(X, y, unit)
             else:
                 self._B, self._target, self._to_data, self._correction = orthonormal(X, y, unit)
         self.accelerated = Anderson(D, _COMBINED, _RELAXATION)
@@ -115,6 +115,10 @@ class DouglasRachford:
     def advance(self, residual, norm):
         step = self.accelerated.step(self.R.ravel(), residual.ravel(), norm)
         self.R = step.reshape(self.R.shape)
+
+    def state(self):
+        """R and gamma, from which another may go on."""
+        return self.R, self.gamma
 
     def candidate(self):
         return self.S if self.lam > 0.0 else self._moved
@@ -199,7 +203,7 @@ class PrimalDual:
         self.S, self.W = S.reshape(self.S.shape), W.reshape(self.S.shape)
 
     def state(self):
-        """R and gamma, from which Douglas-Rachford can go on."""
+        """R and gamma, from which Douglas-Rachford may go on."""
         return self._S + self._W, self.gamma
 
     def candidate(self):

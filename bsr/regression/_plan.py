@@ -1,0 +1,126 @@
+"""From a pilot to a plan: what the theory says of errors at other numbers of samples, for what a fit has found."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import linalg
+from scipy.optimize import brentq, minimize_scalar
+
+from bsr.theory import bayes, nuclear_norm, ridge
+
+__all__ = ["LEARNERS", "Plan", "from_cross_validation"]
+
+LEARNERS = ("ridge", "nuclear norm", "optimal")
+_DRAWS = 8  # noise matrices over which the errors of a spectrum are averaged
+_NOISES = np.logspace(-4.0, 4.0, 81)  # of the denoising problem, in units of the mean square of entries
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A problem as a pilot shows it. Errors are squared errors of new labels, their noise included, in units of y^2.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (L, d).
+    entries : int
+        Of them, those that vary.
+    signal, noise : float
+        Variances of what tokens say of labels, and of the rest.
+    rank : int
+    spectrum : ndarray or None
+        Singular values, in any unit, in place of a rank: not all need be alike.
+    """
+
+    shape: tuple[int, int]
+    entries: int
+    signal: float
+    noise: float
+    rank: int
+    spectrum: np.ndarray | None = None
+
+    @property
+    def _problem(self):
+        L, d = self.shape
+        return {"beta": L / d, "rho": max(self.rank, 1) / min(L, d), "delta": self.noise / self.signal}
+
+    def errors(self, n):
+        """A column for each learner."""
+        n = np.atleast_1d(np.asarray(n, dtype=np.float64))
+        alpha, problem = n / self.entries, self._problem
+        columns = {"ridge": ridge.mse(alpha, delta=problem["delta"])}
+        if self.spectrum is None:
+            columns["nuclear norm"] = nuclear_norm.mse(alpha, **problem, lam=None)
+            columns["optimal"] = bayes.mmse(alpha, **problem)
+        else:
+            for name, mse in self._of_spectrum.items():
+                columns[name] = np.interp(-np.log(alpha), -np.log(self._alphas(mse)), mse)
+        index = pd.Index([int(k) if k == int(k) else k for k in n], name="n")
+        return pd.DataFrame({name: self.noise + self.signal * mse for name, mse in columns.items()}, index=index)
+
+    def how_many(self, error):
+        """The number of samples at which each learner has this error of new labels; infinite if none has."""
+        mse, problem = (error - self.noise) / self.signal, self._problem
+        if not 0.0 < mse < 1.0:
+            return pd.Series(dict.fromkeys(LEARNERS, np.inf if mse <= 0.0 else 0.0), name="n")
+        alpha = {"ridge": ridge.sample_complexity(mse, delta=problem["delta"])}
+        if self.spectrum is None:
+            alpha["nuclear norm"] = nuclear_norm.sample_complexity(mse, **problem, lam=None)
+            alpha["optimal"] = bayes.sample_complexity(mse, **problem)
+        else:
+            for name, curve in self._of_spectrum.items():
+                alpha[name] = np.interp(-mse, -curve[::-1], self._alphas(curve)[::-1], right=np.inf)
+        return pd.Series({name: np.ceil(self.entries * value) for name, value in alpha.items()}, name="n")
+
+    def _alphas(self, mse):
+        """Where the denoising problem of each noise is that of the data: noise = (delta + mse) / alpha."""
+        alpha = (self.noise / self.signal + mse) / _NOISES
+        return np.minimum.accumulate(alpha)  # past a jump the larger noise counts
+
+    @cached_property
+    def _of_spectrum(self):
+        """Errors of two denoisers of diag(spectrum) + noise on the grid of noises, relative to the signal.
+
+        One shrinks each singular value to what it is worth on average, as who knows the spectrum would; the other
+        thresholds them at the best level.
+        """
+        (L, d), m = self.shape, min(self.shape)
+        size = np.zeros(m)
+        given = np.sort(np.abs(self.spectrum))[::-1][:m]
+        size[: len(given)] = given
+        size *= np.sqrt(L * d) / linalg.norm(size)
+        S = np.zeros((L, d))
+        S[:m, :m] = np.diag(size)
+        Z = np.random.default_rng(0).standard_normal((_DRAWS, L, d))
+        optimal, threshold = [], []
+        for noise in _NOISES:
+            left, sigma, right = np.linalg.svd(S + np.sqrt(noise) * Z, full_matrices=False)
+            overlap = np.einsum("kia,i,kai->ka", left[:, :m], size, right[:, :, :m])
+            worth = overlap.mean(axis=0)
+            optimal.append(1.0 - worth @ worth / (L * d))
+
+            def loss(level, sigma=sigma, overlap=overlap):
+                kept = np.maximum(sigma - level, 0.0)
+                return 1.0 + np.mean(np.sum(kept * (kept - 2.0 * overlap), axis=1)) / (L * d)
+
+            threshold.append(minimize_scalar(loss, bounds=(0.0, sigma.max()), method="bounded").fun)
+        return {"nuclear norm": np.minimum(threshold, 1.0), "optimal": np.array(optimal)}
+
+
+def from_cross_validation(shape, entries, n, power, losses):
+    """A plan from held-out errors of ridge and the nuclear norm that learned from n samples: noise, then the rank."""
+    alpha, (L, d) = n / entries, shape
+    at_ridge = min(losses["ridge"] / power, 1.0 - 1e-9)
+
+    def excess(share):  # the noise's, of the power
+        return share + (1.0 - share) * ridge.mse(alpha, delta=share / (1.0 - share)) - at_ridge
+
+    low = 1e-9
+    share = brentq(excess, low, 1.0 - 1e-9) if excess(low) < 0.0 < excess(1.0 - 1e-9) else low
+    ranks = np.arange(1, min(shape) + 1)
+    delta = share / (1.0 - share)
+    errors = share + (1.0 - share) * nuclear_norm.mse(alpha, L / d, ranks / min(shape), delta, lam=None)
+    rank = int(ranks[np.argmin(np.abs(errors - losses["nuclear norm"] / power))])
+    return Plan(shape, entries, (1.0 - share) * power, share * power, rank)
