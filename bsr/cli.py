@@ -1,4 +1,4 @@
-"""The command `bsr`: predictions of the theory as a table or as JSON.
+"""The command `bsr`: predictions of the theory as a table or as JSON, and fits of data in a file.
 
 One function a subcommand, each with its parser beside it; `main` only dispatches.
 """
@@ -267,6 +267,45 @@ def _threshold(value):
     return ", ".join(f"{v:.6g}" for v in values if not math.isnan(v)) or "none"
 
 
+def fit(args):
+    """Fit labelled sequences from a file of NumPy arrays; write a report and the coefficients."""
+    try:
+        from bsr.regression import _command
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    return _command.fit(args)
+
+
+def _add_fit(parser):
+    parser.add_argument("file", help="an .npz file with the sequences and the labels")
+    parser.add_argument("--target", default="y", help="name of the labels in it (default y)")
+    parser.add_argument("--tokens", default="X", help="name of the sequences, of shape (n, L, d) (default X)")
+    parser.add_argument("--shape", type=int, nargs=2, metavar=("L", "D"), help="if they come as rows of L d entries")
+    parser.add_argument("--classes", action="store_true", help="labels are classes, as strings and booleans always are")
+    parser.add_argument("--method", help="auto (default), bayes, gamp or gradient_descent")
+    parser.add_argument("--main-effects", choices=("auto", "yes", "no"), default="auto", help="default auto")
+    parser.add_argument("--scale", help="channel (default) or overall: what shares a unit")
+    parser.add_argument("--components", type=int, help="largest rank of bayes, rank of gradient_descent (default 6)")
+    parser.add_argument("--cv", type=int, help="folds of cross-validation (default 5)")
+    parser.add_argument("--sweeps", type=int, help="of the chains of bayes (default 600)")
+    parser.add_argument("--plan", type=int, nargs="+", metavar="N", help="predict errors at these numbers of samples")
+    parser.add_argument("--jobs", type=int, help="processes (default 1; -1 for all cores)")
+    parser.add_argument("--seed", type=int, default=0, help="of folds and chains (default 0)")
+    parser.add_argument("--out", help="what is written is OUT.json and OUT.npz (default FILE-fit, beside the file)")
+    parser.add_argument("--overwrite", action="store_true", help="if these exist")
+    parser.add_argument("--json", action="store_true", help="print the report, in place of its summary")
+
+
+def _print_fit(answer):
+    print("\n".join(answer["summary"]))
+    if "plan" in answer:
+        names = [name for name in answer["plan"][0] if name != "n"]
+        print("\nPredicted squared error of new labels:")
+        head = ["n", *(f"{row['n']:,}" for row in answer["plan"])]
+        print(_table([head, *([name, *(f"{row[name]:.4g}" for row in answer["plan"])] for name in names)]))
+    print(f"\nWritten: {', '.join(answer['written'])}")
+
+
 def _print_samples(answer):
     rows = answer["samples"]
     if "label_error" in answer:
@@ -288,7 +327,7 @@ def _finite(value):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return value if isinstance(value, int | str) else float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, int | str) else float(value) if math.isfinite(value) else None
 
 
 def _parser():
@@ -305,6 +344,10 @@ def _parser():
     command.add_argument("--error", type=float, nargs="+", required=True, help="target error per entry, below 1")
     _add_problem(command)
     command.set_defaults(run=samples, show=_print_samples)
+
+    command = commands.add_parser("fit", help=fit.__doc__, description=fit.__doc__)
+    _add_fit(command)
+    command.set_defaults(run=fit, show=_print_fit)
 
     for name, add, run in (
         ("sweep", sweep_commands.add_arguments, sweep_commands.main),

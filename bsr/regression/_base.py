@@ -10,6 +10,7 @@ from scipy import linalg
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from bsr._checks import ConvergenceWarning, check_integer, warn_convergence
@@ -19,6 +20,8 @@ from bsr.regression._inputs import check_equal, check_weights, read_samples
 from bsr.regression._iterative import fit_descent, fit_gamp
 from bsr.regression._linear import Candidate, candidates, fit_candidate, fold_losses
 from bsr.regression._participation import participation_number
+from bsr.regression._plots import plot_comparison, plot_factors
+from bsr.regression._words import summary_of
 
 __all__ = ["BilinearBase"]
 
@@ -299,9 +302,53 @@ class BilinearBase(BaseEstimator):
         -------
         str
         """
-        from bsr.regression._words import summary_of
-
+        check_is_fitted(self)
         return summary_of(self)
+
+    def plot_comparison(self, ax=None):
+        """Draw the cross-validated scores of all models compared.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where; by default in a figure of its own.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Bars are the standard errors of differences to the model returned, which has another colour.
+
+        Raises
+        ------
+        ValueError
+            If nothing was compared.
+        """
+        check_is_fitted(self)
+        return plot_comparison(self, ax)
+
+    def plot_factors(self, components=3, positions=None, channels=None):
+        """Draw what each component reads: its weights of positions and of channels.
+
+        Parameters
+        ----------
+        components : int, default 3
+            How many at most, the strongest first; of more than two classes those of the first.
+        positions, channels : sequence of str, optional
+            Their names.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A row for each component, from `factors_`: a component adds to a prediction the sum over positions of its
+            weight times the token there, weighed by channels.
+
+        Raises
+        ------
+        ValueError
+            If the rank is zero, or there are not as many names as places.
+        """
+        check_is_fitted(self)
+        return plot_factors(self, check_integer("components", components, 1), positions, channels)
 
 
 def balanced_factors(S, rank):

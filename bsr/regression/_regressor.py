@@ -11,6 +11,7 @@ from bsr.regression._base import BilinearBase
 from bsr.regression._inputs import read_tokens
 from bsr.regression._linear import Labels
 from bsr.regression._plan import Plan, from_cross_validation
+from bsr.regression._plots import plot_learning_curve
 
 __all__ = ["BilinearRegressor"]
 
@@ -273,3 +274,27 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         """
         check_is_fitted(self)
         return self._plan(spectrum).how_many(error)
+
+    def plot_learning_curve(self, n=None, spectrum=False, ax=None):
+        """Draw the plan, and the held-out errors that this fit has seen.
+
+        Parameters
+        ----------
+        n : array_like of int, optional
+            Numbers of samples; by default from a quarter to eight times those of this fit.
+        spectrum : bool, default False
+            As of `plan`.
+        ax : matplotlib.axes.Axes, optional
+            Where; by default in a figure of its own.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ValueError
+            As of `plan`.
+        """
+        check_is_fitted(self)
+        return plot_learning_curve(self, n, spectrum, ax)
