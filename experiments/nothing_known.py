@@ -6,9 +6,9 @@
 For each data set: the error of `BilinearRegressor(method="bayes")`, which knows nothing, that of
 `bsr.estimators.posterior` with rank and noise known and as many sweeps and chains, and the shares of 1000 new labels
 within the central intervals of 50, 80 and 95 % (normal, of the predicted mean and standard deviation). d = L = 20, rank
-3, noise 0.1; alpha = 0.3, 0.5 and 1; 40 data sets each. Written down before it was run: the price would be refuted by an
-excess of more than 5 % beyond two standard errors, the intervals by a coverage off by more than 0.03. The stored table
-is `results/nothing_known.csv`. `run` skips rows that are there.
+3, noise 0.1; alpha = 0.3, 0.5 and 1; 40 data sets each. Written down before it was run: the price would be refuted by
+an excess of more than 5 % beyond two standard errors, the intervals by a coverage off by more than 0.03. The stored
+table is `results/nothing_known.csv`. `run` skips rows that are there.
 """
 
 import argparse
