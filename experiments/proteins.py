@@ -255,7 +255,7 @@ def chosen(model):
         return best | chosen(model.best_estimator_)
     if isinstance(model, Pipeline):
         return chosen(model[-1])
-    names = [name for name in ("alpha_", "rank_", "method_", "main_effects_") if hasattr(model, name)]
+    names = [name for name in ("alpha_", "rank_", "chosen_", "converged_") if hasattr(model, name)]
     return {name.rstrip("_"): getattr(model, name) for name in names}
 
 
@@ -324,7 +324,7 @@ def table(args):
                 for n, of_n in wide.groupby("n")
             }
             print(f"\n{data}: {score}, mean ± standard error over splits\n")
-            print(pd.DataFrame(means).reindex(wide.columns).fillna("").to_string())
+            print(pd.DataFrame(means).reindex(wide.columns).astype(object).fillna("").to_string())
             if args.of in wide:
                 gains = wide[[args.of]].to_numpy() - wide.drop(columns=args.of)
                 pairs = {
@@ -332,7 +332,7 @@ def table(args):
                     for n, of_n in gains.groupby("n")
                 }
                 print(f"\n{data}: {score} of {args.of} minus that of the others, in pairs\n")
-                print(pd.DataFrame(pairs).reindex(gains.columns).fillna("").to_string())
+                print(pd.DataFrame(pairs).reindex(gains.columns).astype(object).fillna("").to_string())
         seconds = part.pivot_table(index="method", columns="n", values="seconds", sort=False)
         splits = part.pivot_table(index="method", columns="n", values="split", aggfunc="count", sort=False)
         print(f"\n{data}: seconds a fit, and splits\n")
