@@ -28,6 +28,7 @@ __all__ = ["BilinearBase"]
 _WATCHED = 200  # predictions that tell whether chains agree
 _R_HAT, _EFFECTIVE = 1.1, 50.0
 _KEPT = 400  # samples of a chain, at most
+_ALIVE = 0.02  # least share of a component of "bayes" in the power of all: below it, one of the surplus
 _NAMES = {"bayes": "bayes", "gamp": "gamp", "gradient_descent": "gradient descent"}
 _MAIN_EFFECTS = (True, False, "auto")
 
@@ -293,7 +294,7 @@ class BilinearBase(BaseEstimator):
     @staticmethod
     def _alive(fit):
         """Power from which on a component is not one of the surplus."""
-        return 0.01 * fit.powers.sum(axis=-1, keepdims=True)
+        return _ALIVE * fit.powers.sum(axis=-1, keepdims=True)
 
     def summary(self):
         """What was compared and what came out, in words.

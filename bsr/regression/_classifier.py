@@ -55,7 +55,7 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
     additive_ : ndarray, shape (L, d)
         The main effects' part of `coef_`, zero if there are none.
     rank_ : int
-        Rank of U V^T. For "bayes" the median number of components that have more than a hundredth of the power of all.
+        Rank of U V^T. For "bayes" the median number of components that have more than 2 % of the power of all.
     classes_ : ndarray
         The labels, sorted.
     chosen_ : str
