@@ -43,6 +43,11 @@ class BayesFit:
     def intercept(self):
         return float(self.intercepts.mean())
 
+    @property
+    def expected_error(self):
+        """Squared error that the posterior mean adds to labels of new sequences with independent entries."""
+        return float(np.sum(self.frame.variance * sum(self.frame.entries(self.samples)).var(axis=(0, 1))))
+
     def decision(self, X):
         """Predicted numbers, or probits."""
         return np.tensordot(self.frame.tokens(X), self.S, 2) + self.intercept

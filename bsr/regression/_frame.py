@@ -34,7 +34,7 @@ class Frame:
         total = np.tensordot(weights, np.where(present, X, 0.0), 1)
         self.mean = np.divide(total, share, out=np.zeros_like(total), where=known)
         Z = np.where(present, X - self.mean, 0.0)
-        power = np.tensordot(weights, Z**2, 1)
+        self.variance = power = np.tensordot(weights, Z**2, 1)
         floor = (_CONSTANT * np.abs(self.mean).max()) ** 2
         self.varies = power > floor
         channels = power.sum(axis=0) if scale == "channel" else np.full(X.shape[2], power.sum())

@@ -6,15 +6,18 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from scipy import linalg
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from bsr.theory import bayes, nuclear_norm, ridge
 
-__all__ = ["LEARNERS", "Plan", "from_cross_validation"]
+__all__ = ["LEARNERS", "Plan", "from_cross_validation", "from_posterior"]
 
 LEARNERS = ("ridge", "nuclear norm", "optimal")
 _DRAWS = 8  # noise matrices over which the errors of a spectrum are averaged
 _NOISES = np.logspace(-4.0, 4.0, 81)  # of the denoising problem, in units of the mean square of entries
+_SHARES = np.linspace(0.01, 0.998, 60) ** 2  # of the noise, in the power of labels
+_ALIKE = 0.8  # correlation of held-out errors of ridge and of the nuclear norm, as `experiments/pilot.py` has them
+_THEORY = 0.03  # how far off theory is at sizes that one has
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,8 @@ class Plan:
         Of them, those that vary.
     signal, noise : float
         Variances of what tokens say of labels, and of the rest.
-    rank : int
+    rank : float
+        Number of equal singular values that would behave as those of S.
     spectrum : ndarray or None
         Singular values, in any unit, in place of a rank: not all need be alike.
     """
@@ -109,18 +113,40 @@ class Plan:
         return {"nuclear norm": np.minimum(threshold, 1.0), "optimal": np.array(optimal)}
 
 
-def from_cross_validation(shape, entries, n, power, losses):
-    """A plan from held-out errors of ridge and the nuclear norm that learned from n samples: noise, then the rank."""
+def from_cross_validation(shape, entries, n, held, power, losses):
+    """A plan from held-out errors of ridge and the nuclear norm that learned from n samples.
+
+    Theory says what both are for each noise and rank. They are means of as many squares as were `held` out, off by
+    sqrt(2 / held) and by much the same for both; so noise and rank are averages, weighted by the likelihood and a prior
+    for which the noise's share has the density 2 (1 - share), and the logarithm of the rank is uniform.
+    """
     alpha, (L, d) = n / entries, shape
-    at_ridge = min(losses["ridge"] / power, 1.0 - 1e-9)
-
-    def excess(share):  # the noise's, of the power
-        return share + (1.0 - share) * ridge.mse(alpha, delta=share / (1.0 - share)) - at_ridge
-
-    low = 1e-9
-    share = brentq(excess, low, 1.0 - 1e-9) if excess(low) < 0.0 < excess(1.0 - 1e-9) else low
-    ranks = np.arange(1, min(shape) + 1)
+    share, ranks = _SHARES[:, None], _some_ranks(min(shape))
     delta = share / (1.0 - share)
-    errors = share + (1.0 - share) * nuclear_norm.mse(alpha, L / d, ranks / min(shape), delta, lam=None)
-    rank = int(ranks[np.argmin(np.abs(errors - losses["nuclear norm"] / power))])
-    return Plan(shape, entries, (1.0 - share) * power, share * power, rank)
+    of_nuclear_norm = nuclear_norm.mse(alpha, L / d, ranks / min(shape), delta, lam=None)
+    one, other = (
+        np.log(losses[name] / power / (share + (1.0 - share) * mse))
+        for name, mse in (("ridge", ridge.mse(alpha, delta=delta)), ("nuclear norm", of_nuclear_norm))
+    )
+    misfit = (one**2 - 2.0 * _ALIKE * one * other + other**2) / (1.0 - _ALIKE**2) / (2.0 / held + _THEORY**2)
+    weight = np.sqrt(share) * (1.0 - share) * np.exp(-0.5 * (misfit - misfit.min()))  # even in the root of the share
+    weight /= weight.sum()
+    noise, rank = power * np.sum(weight * share), np.exp(np.sum(weight * np.log(ranks)))
+    return Plan(shape, entries, power - noise, noise, rank)
+
+
+def from_posterior(shape, entries, n, power, noise, error):
+    """A plan from the noise and the error that a posterior given n samples expects of its mean.
+
+    The rank is the one at which theory has this error: components of little power and what has full rank count as far
+    as they matter.
+    """
+    (L, d), noise = shape, min(noise, _SHARES[-1] * power)
+    signal, ranks = power - noise, _some_ranks(min(shape))
+    mse = bayes.mmse(n / entries, L / d, ranks / min(shape), noise / signal)
+    rank = np.interp(error / signal, np.maximum.accumulate(mse), ranks)
+    return Plan(shape, entries, signal, noise, float(rank))
+
+
+def _some_ranks(largest):
+    return np.unique(np.round(np.geomspace(1.0, largest, 16)))

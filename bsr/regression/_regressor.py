@@ -7,15 +7,14 @@ from scipy import linalg
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from bsr._checks import check_number, check_real
 from bsr.regression._base import BilinearBase
 from bsr.regression._inputs import read_tokens
 from bsr.regression._linear import Labels
-from bsr.regression._plan import Plan, from_cross_validation
+from bsr.regression._plan import from_cross_validation, from_posterior
 from bsr.regression._plots import plot_learning_curve
 
 __all__ = ["BilinearRegressor"]
-
-_SPECTRA = 100  # samples whose singular values are averaged
 
 
 class BilinearRegressor(RegressorMixin, BilinearBase):
@@ -60,7 +59,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     additive_ : ndarray, shape (L, d)
         The main effects' part of `coef_`, zero if there are none.
     rank_ : int
-        Rank of U V^T. For "bayes" the median number of components that have more than a hundredth of the power of all.
+        Rank of U V^T. For "bayes" the median number of components that have more than 2 % of the power of all.
     noise_ : float
         Variance of labels around predictions. For "bayes" the posterior mean of the noise's; for others the squared
         error on held-out samples, or that of leaving one out, which has the error of S in it.
@@ -204,22 +203,20 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     def _plan(self, spectrum):
         """The problem as this fit has found it."""
         entries = max(self.entries_, round(self.participation_))  # some may not have varied yet
+        shape, power, n = self.tokens_shape_, self._power, self.n_samples_
         if self.method == "bayes":
-            found = Plan(self.tokens_shape_, entries, self._power - self.noise_, self.noise_, self.rank_)
+            found = from_posterior(shape, entries, n, power, self.noise_, self._fits[0].expected_error)
         else:
-            n, table = self.n_samples_ * self._share_learned, self.comparison_["score"]
+            table = self.comparison_["score"]
             if "nuclear norm" not in table:
                 raise ValueError(f"method must be 'auto' or 'bayes' to plan, got {self.method!r}")
-            losses = {name: self._power * (1.0 - table[name]) for name in ("ridge", "nuclear norm")}
-            found = from_cross_validation(self.tokens_shape_, entries, n, self._power, losses)
+            losses = {name: power * (1.0 - table[name]) for name in ("ridge", "nuclear norm")}
+            found = from_cross_validation(shape, entries, n * self._share_learned, n, power, losses)
         if not spectrum:
             return found
         if self.method != "bayes":
-            raise ValueError(f"spectrum must be False for method={self.method!r}: only 'bayes' samples it")
-        fit = self._fits[0]
-        samples = fit.samples.reshape(-1, *fit.samples.shape[2:])
-        parts = (sum(fit.frame.entries(S)) for S in samples[:: max(1, len(samples) // _SPECTRA)])
-        return replace(found, spectrum=np.mean([linalg.svdvals(part) for part in parts], axis=0))
+            raise ValueError(f"spectrum must be False for method={self.method!r}: only 'bayes' knows it")
+        return replace(found, spectrum=linalg.svdvals(self.coef_))
 
     def plan(self, n, spectrum=False):
         """Predict errors at other numbers of samples, from what this fit has found as a pilot.
@@ -229,8 +226,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         n : int or array_like of int
             Numbers of samples.
         spectrum : bool, default False
-            Whether to take the singular values of S from the posterior ("bayes" only), in place of a rank of equal
-            ones.
+            Whether to take the singular values of `coef_` ("bayes" only), in place of a rank of equal ones.
 
         Returns
         -------
@@ -245,12 +241,14 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
 
         Notes
         -----
-        The theory is that of independent entries of one variance, `bsr.theory`. Noise and rank are the posterior's, or
-        such that theory meets the cross-validated errors of ridge and of the nuclear norm, both without main effects.
+        The theory is that of independent entries of one variance, `bsr.theory`. "bayes" takes the noise from the
+        posterior, and the rank for which theory has the error that the posterior expects of its own mean. "auto"
+        averages over noises and ranks, by how likely they make the cross-validated errors of ridge and of the nuclear
+        norm, both without main effects. A rank here need not be an integer, nor `rank_`.
         Book, chapter 20, says how far plans were off.
         """
         check_is_fitted(self)
-        return self._plan(spectrum).errors(n)
+        return self._plan(spectrum).errors(check_real("n", n, "positive"))
 
     def how_many(self, error, spectrum=False):
         """The numbers of samples that a squared error of new labels takes, by the same theory as `plan`.
@@ -273,7 +271,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
             If the error is not positive, or the fit does not say what is needed.
         """
         check_is_fitted(self)
-        return self._plan(spectrum).how_many(error)
+        return self._plan(spectrum).how_many(check_number("error", error, "positive"))
 
     def plot_learning_curve(self, n=None, spectrum=False, ax=None):
         """Draw the plan, and the held-out errors that this fit has seen.

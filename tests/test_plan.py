@@ -1,0 +1,106 @@
+"""Plans: noise and rank from what a pilot shows, and the errors at other numbers of samples that follow."""
+
+import numpy as np
+import pytest
+
+import bsr
+from bsr.theory import bayes, nuclear_norm
+
+pytest.importorskip("sklearn")
+from bsr.regression import BilinearRegressor
+from bsr.regression._plan import Plan, from_cross_validation, from_posterior
+
+SHAPE = (20, 30)
+BETA, SHORT, ENTRIES = 2 / 3, 20, 600
+
+
+def held_out(alpha, share, rank):
+    """Errors over the power of labels. Of ridge: denoising of numbers, alpha w^2 + (alpha - delta - 1) w = delta."""
+    delta = share / (1 - share)
+    w = max(np.roots([alpha, alpha - delta - 1, -delta]))
+    ridge = alpha * w / (1 + delta)
+    return {
+        "ridge": ridge,
+        "nuclear norm": share + (1 - share) * nuclear_norm.mse(alpha, BETA, rank / SHORT, delta, lam=None),
+    }
+
+
+@pytest.mark.parametrize("alpha", [0.8, 2.0])
+@pytest.mark.parametrize("share", [0.1, 0.4])
+@pytest.mark.parametrize("rank", [1, 5])
+def test_noise_and_rank_are_those_whose_theory_has_the_held_out_errors(alpha, share, rank):
+    power = 7.0
+    losses = {name: power * error for name, error in held_out(alpha, share, rank).items()}
+    plan = from_cross_validation(SHAPE, ENTRIES, alpha * ENTRIES, 10**6, power, losses)
+    assert plan.noise + plan.signal == pytest.approx(power)
+    assert plan.noise == pytest.approx(share * power, rel=0.06)
+    assert plan.rank == pytest.approx(rank, abs=0.4)
+
+
+def test_few_held_out_samples_say_little():
+    """The answer is then near the mean of the prior, wherever the errors are."""
+    found = [
+        from_cross_validation(SHAPE, ENTRIES, 0.8 * ENTRIES, 2, 1.0, held_out(0.8, share, 3)) for share in (0.1, 0.5)
+    ]
+    many = [
+        from_cross_validation(SHAPE, ENTRIES, 0.8 * ENTRIES, 4000, 1.0, held_out(0.8, share, 3)) for share in (0.1, 0.5)
+    ]
+    assert abs(found[1].noise - found[0].noise) < 0.5 * abs(many[1].noise - many[0].noise)
+    assert 0.0 < found[0].noise < 1.0
+
+
+@pytest.mark.parametrize("rank", [1.0, 4.0, 20.0])
+def test_the_rank_is_the_one_whose_theory_has_the_error_that_a_posterior_expects(rank):
+    noise, signal, n = 0.6, 2.0, 350
+    error = signal * bayes.mmse(n / ENTRIES, BETA, rank / SHORT, noise / signal)
+    plan = from_posterior(SHAPE, ENTRIES, n, noise + signal, noise, error)
+    assert (plan.noise, plan.signal) == (noise, pytest.approx(signal))
+    assert plan.rank == pytest.approx(rank, rel=1e-6)
+    assert plan.errors(n)["optimal"].iloc[0] == pytest.approx(noise + error, rel=1e-6)
+
+
+def test_a_posterior_that_has_found_nothing_plans_nothing():
+    plan = from_posterior(SHAPE, ENTRIES, 50, 1.0, 1.2, 0.1)
+    assert 0.99 < plan.noise < 1.0
+    assert np.all(plan.errors([50, 5000]) > 0.99)
+
+
+@pytest.mark.parametrize("spectrum", [None, 0.8 ** np.arange(20)])
+def test_how_many_is_the_inverse_of_errors(spectrum):
+    plan = Plan(SHAPE, ENTRIES, 3.0, 0.5, 4.0, spectrum)
+    n = 700
+    for name, error in plan.errors(n).iloc[0].items():
+        assert plan.how_many(error)[name] == pytest.approx(n, rel=0.01)
+    assert np.all(np.isinf(plan.how_many(0.49)))
+    assert np.all(plan.how_many(3.6) == 0.0)
+
+
+def test_the_spectrum_of_a_teacher_plans_like_its_rank():
+    d, rank = 60, 6
+    U, V = bsr.Problem(1.0, 1.0, rank / d).sample_teacher(d, rng=0)
+    options = ((d, d), d * d, 1.0, 0.1, float(rank))
+    by_rank = Plan(*options).errors([900, 1800, 3600])
+    by_spectrum = Plan(*options, np.linalg.svd(U @ V.T, compute_uv=False)).errors([900, 1800, 3600])
+    np.testing.assert_allclose(by_spectrum, by_rank, rtol=0.05)
+
+
+def test_a_posterior_knows_its_error():
+    """Scatter of the ratio over teachers is 0.15."""
+    problem, unit, ratios = bsr.Problem(1.2, 1.0, 2 / 14, 0.2), 3.0, []
+    for seed in range(4):
+        data = problem.sample(14, rng=seed)
+        model = BilinearRegressor(
+            "bayes", main_effects=False, compare=False, chains=1, sweeps=300, burn_in=100, scale="overall"
+        ).fit(data.X / unit, 10 * data.y)
+        actual = np.sum((model.coef_ / 10 / unit - data.S / 14) ** 2)
+        ratios.append(model._fits[0].expected_error / 100 / actual)
+    assert np.exp(np.mean(np.log(ratios))) == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.parametrize("bad", [0, -5, [100, 0], np.nan])
+def test_numbers_and_errors_are_positive(bad):
+    data = bsr.Problem(0.8, 1.0, 0.2, 0.1).sample(10, rng=0)
+    model = BilinearRegressor(main_effects=False).fit(data.X, data.y)
+    for name, call in (("n", model.plan), ("error", model.how_many)):
+        with pytest.raises(ValueError, match=f"^{name} must be"):
+            call(bad)
