@@ -19,6 +19,8 @@ appended when it is done, so that `run` goes on where it stopped. A row has a so
     crossing          GAMP-RIE, the noise known: the rank at which two estimates of its error cross (book, exercise of
                       chapter 9); no plan
 
+Plans were changed after a first run of five pilots a row, see the end; the table has other data, new pilots.
+
 What was expected, written down before the first run. Ratios are predicted over actual excess error (the error less the
 noise of labels), geometric means over pilots; scatter is the standard deviation of their logarithm over pilots.
 
@@ -58,7 +60,7 @@ RANKS = np.array([1, 2, 3, 4, 6, 8, 12, 16])
 def draw(d, rank, delta, a0, pilot):
     """A teacher, a pilot, and as many fresh samples as the largest plan asks for."""
     problem = bsr.Problem((1 + FACTORS[-1]) * a0, 1.0, rank / d, delta)
-    data = problem.sample(d, np.random.default_rng([d, rank, round(100 * delta), round(100 * a0), pilot]))
+    data = problem.sample(d, np.random.default_rng([1, d, rank, round(100 * delta), round(100 * a0), pilot]))
     n = round(a0 * d * d)
     return data.S, data.X[:n], data.y[:n], data.X[n:], data.y[n:]
 
