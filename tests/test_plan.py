@@ -5,6 +5,7 @@ import pytest
 
 import bsr
 from bsr.theory import bayes, nuclear_norm
+from bsr.tokens import MisfitWarning
 
 pytest.importorskip("sklearn")
 from bsr.regression import BilinearRegressor
@@ -104,3 +105,10 @@ def test_numbers_and_errors_are_positive(bad):
     for name, call in (("n", model.plan), ("error", model.how_many)):
         with pytest.raises(ValueError, match=f"^{name} must be"):
             call(bad)
+
+
+def test_plans_warn_of_tokens_that_are_not_white():
+    data = bsr.Problem(1.2, 1.0, 0.2, 0.2).sample(12, rng=0, tokens=bsr.ensembles.Correlated(0.8, 0.8))
+    model = BilinearRegressor(main_effects=False).fit(data.X, data.y)
+    with pytest.warns(MisfitWarning, match="vary as .* not as 144"):
+        model.plan(500)

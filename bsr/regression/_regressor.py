@@ -7,14 +7,17 @@ from scipy import linalg
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bsr._checks import check_number, check_real
+from bsr._checks import check_number, check_real, warn_outside
 from bsr.regression._base import BilinearBase
 from bsr.regression._inputs import read_tokens
 from bsr.regression._linear import Labels
 from bsr.regression._plan import from_cross_validation, from_posterior
 from bsr.regression._plots import plot_learning_curve
+from bsr.tokens import MisfitWarning
 
 __all__ = ["BilinearRegressor"]
+
+_ALIKE = 0.5  # least participation number, over that of entries, for which the theory of white tokens may be used
 
 
 class BilinearRegressor(RegressorMixin, BilinearBase):
@@ -203,6 +206,13 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     def _plan(self, spectrum):
         """The problem as this fit has found it."""
         entries = max(self.entries_, round(self.participation_))  # some may not have varied yet
+        if self.participation_ < _ALIKE * entries:
+            warn_outside(
+                f"plans are for independent entries that vary alike; these tokens vary as {self.participation_:.0f} of "
+                f"them would, not as {entries}. Learning then takes fewer samples than the theory says, and the noise "
+                "with which 'auto' plans is far too small",
+                MisfitWarning,
+            )
         shape, power, n = self.tokens_shape_, self._power, self.n_samples_
         if self.method == "bayes":
             found = from_posterior(shape, entries, n, power, self.noise_, self._fits[0].expected_error)
@@ -238,6 +248,11 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         ------
         ValueError
             If n is not positive, or the fit does not say what is needed.
+
+        Warns
+        -----
+        bsr.tokens.MisfitWarning
+            If `participation_` is less than half the number of entries: the theory is not that of these tokens.
 
         Notes
         -----
