@@ -62,7 +62,7 @@ def plot_comparison(model, ax):
 
 
 def plot_learning_curve(model, n, spectrum, ax):
-    """Predicted errors of new labels against the number of samples, and where this fit stands."""
+    """Predicted errors of new labels, beyond this fit with the scatter of a plan, and where this fit stands."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import NullLocator
 
@@ -75,6 +75,9 @@ def plot_learning_curve(model, n, spectrum, ax):
         ax = ax or plt.subplots()[1]
         for name, color in zip(table.columns, COLORS, strict=False):
             ax.plot(table.index, table[name], color=color, label=name)
+        ahead, off = table[table.index >= model.n_samples_], np.exp(table.attrs["scatter"])
+        for name, color in (("ridge", COLORS[0]), ("optimal", COLORS[2])):
+            ax.fill_between(ahead.index, ahead[name] / off, ahead[name] * off, color=color, alpha=0.12, linewidth=0)
         here = [(row, model._power * (1.0 - score)) for row, score in model.comparison_["score"].items()]
         learned = model.n_samples_ * model._share_learned
         for (name, error), marker in zip(here, "os^Dv", strict=False):
@@ -85,6 +88,6 @@ def plot_learning_curve(model, n, spectrum, ax):
         low, high = ax.get_xlim()
         ax.set_xticks([t for t in ticks if low <= t <= high], [f"{t:.0f}" for t in ticks if low <= t <= high])
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_ylim(bottom=0.0)
+        ax.set_ylim(0.0, 1.2 * model._power)
         ax.legend(fontsize="small")
     return ax
