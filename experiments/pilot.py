@@ -98,7 +98,7 @@ def by_message_passing(X, y, delta):
     share = brentq(excess, 1e-6, 1 - 1e-6) if excess(1e-6) < 0 < excess(1 - 1e-6) else (1e-6 if least < 1 else 1 - 1e-6)
     below = trusting - (left_out - delta)
     crossing = np.interp(0.0, below, ranks) if np.all(np.diff(below) > 0) else ranks[np.argmin(np.abs(below))]
-    return Plan((d, d), d * d, (1 - share) * power, share * power, rank), crossing
+    return Plan((d, d), d * d, (1 - share) * power, share * power, rank, n), crossing
 
 
 def fit(d, rank, delta, a0, pilot):
@@ -110,11 +110,11 @@ def fit(d, rank, delta, a0, pilot):
         seconds = np.nan if start is None else time.perf_counter() - start
         rows.append([source, plan.rank, plan.noise, plan.signal, *errors, seconds])
 
-    truth = Plan((d, d), d * d, signal, delta, rank)
+    truth = Plan((d, d), d * d, signal, delta, rank, n)
     actual = [learn(X_fresh[: factor * n], y_fresh[: factor * n], S, rank, delta) for factor in FACTORS]
     add("actual", truth, np.transpose(actual).ravel())
     add("truth", truth)
-    add("truth, spectrum", Plan((d, d), d * d, signal, delta, rank, np.linalg.svd(S, compute_uv=False)))
+    add("truth, spectrum", Plan((d, d), d * d, signal, delta, rank, n, np.linalg.svd(S, compute_uv=False)))
     for method in ("auto", "bayes"):
         start = time.perf_counter()
         model = BilinearRegressor(method, main_effects=False, compare=False, random_state=pilot).fit(X, y)
@@ -123,10 +123,10 @@ def fit(d, rank, delta, a0, pilot):
             add("bayes, spectrum", model._plan(True))
     start = time.perf_counter()
     plan, crossing = by_message_passing(X, y, delta)
-    nothing = Plan((d, d), d * d, np.nan, np.nan, np.nan)
+    nothing = Plan((d, d), d * d, np.nan, np.nan, np.nan, n)
     lost = [np.nan] * len(ERRORS)
     add("leave-one-out", plan or nothing, None if plan else lost, start)
-    add("crossing", Plan((d, d), d * d, np.nan, delta, crossing), lost)
+    add("crossing", Plan((d, d), d * d, np.nan, delta, crossing, n), lost)
     table = pd.DataFrame(rows, columns=COLUMNS[len(KEYS) :])
     for place, (key, value) in enumerate(zip(KEYS, (d, rank, delta, a0, pilot), strict=True)):
         table.insert(place, key, value)
