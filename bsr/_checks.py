@@ -44,7 +44,7 @@ def as_real(name, value, keep=(np.float64,)):
     make NaN of None.
     """
     try:
-        _refuse_masked(value)
+        refuse_masked(value)
         array = np.asarray(value)
         if array.dtype.kind not in "fiubO":
             raise TypeError(f"its type is {array.dtype}")
@@ -62,14 +62,14 @@ def as_real(name, value, keep=(np.float64,)):
         ) from error
 
 
-def _refuse_masked(value):
+def refuse_masked(value):
     """Raise ValueError if entries of an array, or of an array in a sequence of them, are masked."""
     if isinstance(value, np.ma.MaskedArray):
         if masked := np.ma.count_masked(value):
             raise ValueError(f"{masked} entries are masked; fill them or leave their samples out")
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_masked(part)
+            refuse_masked(part)
 
 
 def check_real(name, value, condition):

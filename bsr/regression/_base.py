@@ -80,6 +80,9 @@ class BilinearBase(BaseEstimator):
             raise ValueError(f"main_effects must be True, False or 'auto', got {self.main_effects!r}")
         if self.scale not in SCALES:
             raise ValueError(f"scale must be one of {', '.join(map(repr, SCALES))}, got {self.scale!r}")
+        for name, allowed in (("compare", (True, False)), ("progress", (True, False, None))):
+            if not any(getattr(self, name) is value for value in allowed):
+                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {getattr(self, name)!r}")
         for name, least in (("components", 1), ("chains", 1), ("sweeps", 20), ("burn_in", 0)):
             check_integer(name, getattr(self, name), least)
         if self.sweeps - self.burn_in < 20:

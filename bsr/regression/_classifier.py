@@ -135,9 +135,9 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
             X, y, weights, place = X[known], y[known], weights[known], place[known]
         counts = np.bincount(place[weights > 0.0], minlength=len(self.classes_))
         if len(self.classes_) < 2:
-            raise ValueError(f"y must have two classes or more, got one class only: {self.classes_[0]!r}")
+            raise ValueError(f"y must have two classes or more, got one class only: {self.classes_.tolist()[0]!r}")
         if counts.min() < 2:
-            rare = self.classes_[np.argmin(counts)]
+            rare = self.classes_.tolist()[np.argmin(counts)]
             raise ValueError(f"y must have two samples of each class or more, got one of {rare!r}")
         if self.method == "bayes":
             check_equal("classes and method='bayes'", weights)
@@ -219,3 +219,29 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
         """
         check_is_fitted(self)
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def score(self, X, y, sample_weight=None):
+        """Share of sequences whose class is predicted.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, L, d) or (n, L d)
+            Sequences in the units of those that were learned from.
+        y : array_like, shape (n,)
+            Their classes.
+        sample_weight : array_like, shape (n,), optional
+            How much each counts.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one, or a class is none of those that were learned.
+        """
+        check_is_fitted(self)
+        if unknown := sorted(set(np.asarray(y).ravel().tolist()) - set(self.classes_.tolist()), key=str):
+            raise ValueError(f"y must have classes among those learned, {self.classes_.tolist()}, got {unknown[0]!r}")
+        return super().score(X, y, sample_weight)

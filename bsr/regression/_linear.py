@@ -14,6 +14,7 @@ __all__ = ["RATIOS", "Candidate", "Fit", "Labels", "candidates", "fit_candidate"
 
 RATIOS = np.logspace(0.0, -4.0, 25)  # nuclear penalties, over the largest useful one
 _COARSE, _FINE = 1e-3, 1e-6  # relative duality gaps: on the way to a choice, and of what is returned
+_STRIDE = 4  # of the path down to a penalty for classes: from afar, small ones are not always reached
 _HOPELESS = 1.5  # a path ends where its held-out loss has become this many times its least
 
 
@@ -136,5 +137,6 @@ def fit_candidate(X, labels, scale, candidate, index):
         penalties = ridge_penalties(labels.weights.sum(), labels.classes)[index : index + 1]
         S, intercept = next(objective.ridge(penalties))
     else:
-        S, intercept, gap = next(objective.nuclear(objective.largest * RATIOS[index : index + 1], _FINE))
+        ratios = RATIOS[index % _STRIDE : index + 1 : _STRIDE] if labels.classes else RATIOS[index : index + 1]
+        *_, (S, intercept, gap) = objective.nuclear(objective.largest * ratios, _FINE)
     return Fit(frame, S, intercept + labels.offset, labels.classes), gap
