@@ -134,22 +134,21 @@ class BilinearBase(BaseEstimator):
 
     def _learn(self, X, targets, folds):
         """Sets _fits, comparison_ and what belongs to them; `targets` has labels for each binary problem."""
-        weights = targets[0].weights
-        used = weights > 0.0
+        used = targets[0].weights > 0.0
         self.participation_, self.entries_ = participation_number(X[used], targets[0][used].share, self.scale)
         linear = candidates(self._side())
-        names, losses, places = [], [], []
+        names, losses, places, share = [], [], [], self._shares_held(targets[0], folds)
         if self.method == "auto" or self.compare:
             if self.method != "auto":
                 linear = [candidate for candidate in linear if candidate.penalty == "ridge"]
-            names, losses, places = self._cross_validate(X, targets, folds, linear)
+            names, losses, places = self._cross_validate(X, targets, folds, linear, share)
         own = _NAMES.get(self.method)
         if own:
             fits = self._fit_method(X[used], [target[used] for target in targets])
             if self.compare:
                 names, losses = [*names, own], [*losses, self._held_out(X, targets, folds)]
         else:
-            best = int(np.argmin([weights @ loss for loss in losses]))
+            best = int(np.argmin([share @ loss for loss in losses]))
             own, candidate = names[best], linear[best]
             calls = [delayed(fit_candidate)(X, target, self.scale, candidate, places[best]) for target in targets]
             fits, gaps = zip(*self._in_parallel(calls, "fit"), strict=True)
@@ -157,9 +156,9 @@ class BilinearBase(BaseEstimator):
             if self.gap_ > 1e-4:
                 warn_convergence(f"the relative duality gap {self.gap_:.1e} of the fit is above 1e-4")
         self._fits, self.chosen_ = list(fits), own
-        self._compare(names, losses, targets)
+        self._compare(names, losses, targets, share)
 
-    def _cross_validate(self, X, targets, folds, linear):
+    def _cross_validate(self, X, targets, folds, linear, share):
         """Names, losses of held-out samples at the best place of each path, and these places."""
         sides = sorted({candidate.main_effects for candidate in linear})
         penalties = [[c.penalty for c in linear if c.main_effects is side] for side in sides]
@@ -168,25 +167,26 @@ class BilinearBase(BaseEstimator):
             delayed(fold_losses)(X, targets[k], rows, held, self.scale, side, which)
             for k, (rows, held), (side, which) in jobs
         ]
-        curves = {}
+        curves, times = {}, _times_held(len(X), folds)
         for (_, (_, held), (side, which)), parts in zip(
             jobs, self._in_parallel(calls, "cross-validation"), strict=True
         ):
             for penalty, part in zip(which, parts, strict=True):
                 curve = curves.setdefault(Candidate(penalty, side), np.zeros((len(X), part.shape[1])))
-                curve[held] += part
-        weights = targets[0].weights * self._held_times(len(X), folds)
-        places = [int(np.argmin(weights @ curves[candidate])) for candidate in linear]
+                curve[held] += part / times[held, None]
+        for curve in curves.values():
+            curve[share == 0.0] = 0.0  # infinite where a path ended before
+        places = [int(np.argmin(share @ curves[candidate])) for candidate in linear]
         losses = [curves[candidate][:, place] for candidate, place in zip(linear, places, strict=True)]
         return [candidate.name for candidate in linear], losses, places
 
     @staticmethod
-    def _held_times(n, folds):
-        """Whether each sample was held out; it may be in no fold."""
-        held = np.zeros(n)
-        for _, rows in folds:
-            held[rows] = 1.0
-        return held
+    def _shares_held(labels, folds):
+        """Weights, summing to 1, of the samples that are held out in some fold."""
+        held = labels.weights * (_times_held(len(labels.y), folds) > 0.0)
+        if folds and not held.any():
+            raise ValueError("cv must hold out samples of weight above zero, got none")
+        return held / held.sum() if folds else labels.share
 
     def _fit_method(self, X, targets):
         """The fits of a method that is no path of penalties."""
@@ -222,7 +222,7 @@ class BilinearBase(BaseEstimator):
             check_equal("method='gamp'", target.weights)
             short = min(self.tokens_shape_)
             ranks = sorted({rank for rank in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if rank <= max(1, short // 2)})
-            return fit_gamp(X, target, self.scale, ranks, np.random.default_rng(seed))[:2]
+            return fit_gamp(X, target, self.scale, ranks, np.random.default_rng(seed))
         sides = (False, True) if self._side() == "auto" else (self._side(),)
         runs = [fit_descent(X, target, self.scale, side, self.components, seed) for side in sides]
         return min(runs, key=lambda run: run[1])
@@ -239,9 +239,9 @@ class BilinearBase(BaseEstimator):
             ]
         else:
             calls = [delayed(_held_out_other)(self, X, targets[k], rows, held) for k, rows, held in one]
-        losses = np.zeros(len(X))
+        losses, times = np.zeros(len(X)), _times_held(len(X), folds)
         for (_, _, held), part in zip(one, self._in_parallel(calls, "cross-validation"), strict=True):
-            losses[held] += part
+            losses[held] += part / times[held]
         return losses
 
     def _look_at_chains(self, X, fits):
@@ -261,9 +261,9 @@ class BilinearBase(BaseEstimator):
                 "More sweeps help"
             )
 
-    def _compare(self, names, losses, targets):
+    def _compare(self, names, losses, targets, share):
         """The table of cross-validated scores."""
-        share, rows = targets[0].share, []
+        rows = []
         chosen = losses[names.index(self.chosen_)] if names else None
         for loss in losses:
             score, unit = self._score_of(share @ loss, targets)
@@ -291,6 +291,8 @@ class BilinearBase(BaseEstimator):
     def _rank_of(self, fit, product_part):
         if self.method == "bayes":
             return int(np.median(np.sum(fit.powers > self._alive(fit), axis=-1)))
+        if fit.rank is not None:
+            return fit.rank
         top = linalg.norm(product_part, 2)
         return int(np.linalg.matrix_rank(product_part, tol=1e-6 * top)) if top > 0.0 else 0
 
@@ -361,6 +363,11 @@ def balanced_factors(S, rank):
     root = np.sqrt(sigma[:rank])
     sign = np.where(right[:rank].sum(axis=1) < 0.0, -1.0, 1.0)
     return left[:, :rank] * root * sign, right[:rank].T * root * sign
+
+
+def _times_held(n, folds):
+    """How often each sample is held out."""
+    return np.bincount(np.concatenate([np.zeros(0, int), *(np.arange(n)[held] for _, held in folds)]), minlength=n)
 
 
 def _held_out_chain(X, labels, rows, held, seed, options):

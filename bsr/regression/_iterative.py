@@ -21,7 +21,7 @@ _LEAST_STEPS = 3000  # and not before
 
 
 def fit_gamp(X, labels, scale, ranks, seed):
-    """GAMP-RIE on whitened tokens, of the rank that has the least leave-one-out error; that error and the rank."""
+    """GAMP-RIE on whitened tokens, of the rank that has the least leave-one-out error; that error."""
     frame = Frame(X, labels.share, scale, False)
     Z, n = frame.tokens(X), len(X)
     power = np.var(labels.y)
@@ -50,7 +50,8 @@ def fit_gamp(X, labels, scale, ranks, seed):
             "'bayes', which take tokens of any kind"
         )
     error, rank, S = min(runs, key=lambda run: run[0])
-    return Fit(frame, W.raw(S) / np.sqrt(Z[0].size), labels.offset + float(W.shift(S))), error * power, rank
+    fit = Fit(frame, W.raw(S) / np.sqrt(Z[0].size), labels.offset + float(W.shift(S)), rank=rank)
+    return fit, error * power
 
 
 def fit_descent(X, labels, scale, main_effects, components, seed):

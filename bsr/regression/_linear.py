@@ -73,12 +73,16 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A matrix for the tokens of a frame; predictions are <Z, S> + intercept, numbers or log-odds."""
+    """A matrix for the tokens of a frame; predictions are <Z, S> + intercept, numbers or log-odds.
+
+    Of a posterior mean, which has no rank of its own, `rank` is that of the prior.
+    """
 
     frame: Frame
     S: np.ndarray
     intercept: float
     classes: bool = False
+    rank: int | None = None
 
     def decision(self, X):
         """Predicted numbers, or what tells the classes apart."""
@@ -91,12 +95,6 @@ class Fit:
     def losses(self, X, labels):
         """Squared errors, or log-losses."""
         return labels.losses(self.decision(X))
-
-    @property
-    def rank(self):
-        """Of what is no main effect."""
-        product = self.frame.entries(self.S)[0]
-        return int(np.linalg.matrix_rank(product, tol=1e-6 * (np.linalg.norm(product, 2) or 1.0)))
 
 
 def ridge_penalties(weight, classes):

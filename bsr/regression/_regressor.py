@@ -62,7 +62,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     additive_ : ndarray, shape (L, d)
         The main effects' part of `coef_`, zero if there are none.
     rank_ : int
-        Rank of U V^T. For "bayes" the median number of components that have more than 2 % of the power of all.
+        Rank of U V^T. For "bayes" the median number of components that have more than 2 % of the power of all; for
+        "gamp" that of the prior.
     noise_ : float
         Variance of labels around predictions. For "bayes" the posterior mean of the noise's; for others the squared
         error on held-out samples, or that of leaving one out, which has the error of S in it.
@@ -155,7 +156,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         y = np.asarray(y, dtype=np.float64)
         labels = Labels(y, weights, False)
         if not np.ptp(y[weights > 0.0]) > 0.0:
-            raise ValueError(f"y must vary, got {labels.offset} for all {self.n_samples_} samples")
+            raise ValueError(f"y must vary, got {y[weights > 0.0][0]} for all {self.n_samples_} samples")
         self._power = float(labels.share @ (y - labels.offset) ** 2)
         folds = self._folds(X, y, classifier=False) if self.method == "auto" or self.compare else []
         self._share_learned = np.mean([len(rows) for rows, _ in folds]) / len(X) if folds else np.nan
