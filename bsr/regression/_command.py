@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -42,14 +43,17 @@ def fit(args):
 
 
 def _read(source, tokens, target):
+    names = {"--tokens": tokens, "--target": target}
     try:
         with np.load(source) as data:
-            for option, name in (("--tokens", tokens), ("--target", target)):
-                if name not in data:
-                    raise ValueError(f"{option} must be one of {', '.join(data)} in {source.name}, got {name!r}")
-            return data[tokens], data[target]
-    except (OSError, TypeError, AttributeError, EOFError) as error:
+            there = list(data)
+            found = [data[name] for name in names.values() if name in there]
+    except (OSError, TypeError, AttributeError, EOFError, ValueError, BadZipFile) as error:
         raise ValueError(f"{source} must be a file of NumPy arrays, .npz: {error}") from None
+    for option, name in names.items():
+        if name not in there:
+            raise ValueError(f"{option} must be one of {', '.join(there)} in {source.name}, got {name!r}")
+    return found
 
 
 def describe(model):

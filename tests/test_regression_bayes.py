@@ -1,0 +1,311 @@
+"""The sampler draws from its posterior: calibration, integrals, coverage; what tells whether chains agree."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bsr
+from bsr.regression import BilinearClassifier, BilinearRegressor, _gibbs
+from bsr.regression._bayes import effective_size, r_hat
+from bsr.regression._gibbs import run_chain
+
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("ignore::bsr.ConvergenceWarning")]
+
+RATE = 0.1
+VARIANCES = np.logspace(-4.0, 2.0, 31)
+
+
+# Simulation-based calibration: of a truth drawn from the prior, the rank among posterior samples is uniform (Talts and
+# others, 2018). The prior is written here once more, from the docstring of the sampler.
+
+
+def block(rng, size):
+    """Absent in half of all cases, else of a half-Cauchy standard deviation on the grid."""
+    density = np.sqrt(VARIANCES) / (1.0 + VARIANCES)
+    v = rng.choice(VARIANCES, p=density / density.sum()) if rng.uniform() < 0.5 else 0.0
+    return np.sqrt(v) * rng.standard_normal(size)
+
+
+def prior(rng, L, d, K, main_effects):
+    """S, bordered if there are main effects; powers of components."""
+    tau = rng.gamma(1.0, np.sqrt(K) / RATE, K)
+    U, V = (rng.standard_normal((size, K)) / np.sqrt(tau) for size in (L, d))
+    S = U @ V.T + block(rng, (L, d))
+    powers = np.sum(U**2, axis=0) * np.sum(V**2, axis=0) / (L * d)
+    if not main_effects:
+        return S, powers
+    B = np.zeros((L + 1, d + 1))
+    B[:L, :d], B[:L, d], B[L, :d] = S, block(rng, L), block(rng, d)
+    return B, powers
+
+
+def tokens(rng, n, L, d, main_effects):
+    A = rng.standard_normal((n, L, d)) / np.sqrt(L * d)
+    if not main_effects:
+        return A
+    B = np.zeros((n, L + 1, d + 1))
+    B[:, :L, :d], B[:, :L, d], B[:, L, :d] = A, A.sum(axis=2), A.sum(axis=1)
+    return B
+
+
+def ranks(n, L, d, K, main_effects, classes, repeats, seed, thin=10):
+    """Ranks in [0, 1) of noise, a prediction, a coefficient and powers among samples that hardly know one another."""
+    rng, kept, found = np.random.default_rng(seed), 19, []
+    while len(found) < repeats:
+        A = tokens(rng, n, L, d, main_effects)
+        S, powers = prior(rng, L, d, K, main_effects)
+        f = np.tensordot(A, S, 2)
+        if classes:
+            noise, y = 1.0, np.where(f + rng.standard_normal(n) > 0.0, 1.0, -1.0)
+            y[:2] = 1.0, -1.0  # both are there
+        else:
+            noise = RATE / rng.gamma(1.0)
+            y = f + np.sqrt(noise) * rng.standard_normal(n)
+            if not 0.3 < np.mean(y**2) < 3.0:
+                continue
+        new = tokens(rng, 1, L, d, main_effects)[0]
+        options = {"sweeps": 60 + thin * kept, "burn_in": 60 + thin - 1, "kept": kept}
+        options["seed"] = np.random.SeedSequence([seed, len(found)])
+        chain = run_chain(A, y, n, main_effects=main_effects, components=K, classes=classes, **options)
+        truth = [noise, np.sum(new * S), S[0, 0], powers.max(), np.sum(S**2)]
+        samples = [chain.noise, np.tensordot(chain.S, new, 2), chain.S[:, 0, 0], chain.powers[:, 0], 0]
+        samples[-1] = np.sum(chain.S**2, axis=(1, 2))
+        found.append([np.mean(part < value) for part, value in zip(samples, truth, strict=True)])
+    return np.array(found)
+
+
+def chi_square(ranks, bins=10):
+    """Probability of counts less even than these, for ranks k/19, k = 0 ... 19."""
+    counts = np.bincount(np.round(ranks * 19).astype(int) * bins // 20, minlength=bins)
+    return stats.chisquare(counts).pvalue
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "L", "d", "K", "main_effects", "known"),
+    [(6, 2, 2, 1, False, 5), (8, 3, 2, 1, True, 5), (40, 3, 2, 2, True, 2)],
+)
+def test_ranks_of_the_truth_are_uniform(n, L, d, K, main_effects, known):
+    """From few samples all of them; from many, what is a sum of blocks mixes slowly, and predictions do not."""
+    found = ranks(n, L, d, K, main_effects, False, 120, 1)
+    p = [chi_square(column) for column in found.T[:known]]
+    assert min(p) > 1e-3, p
+
+
+@pytest.mark.slow
+def test_ranks_of_the_truth_are_uniform_for_classes():
+    """All but the noise, which is 1. The intercept has a flat prior, so the truth's, 0, only is typical of it."""
+    found = ranks(14, 2, 2, 1, False, True, 120, 2)
+    p = [chi_square(column) for column in found.T[1:3]]
+    assert min(p) > 1e-3, p
+
+
+# One posterior by importance sampling: draws from the prior, weighted by their likelihood.
+
+
+def many_of_the_prior(rng, count, L, d, K, main_effects):
+    """As `prior`, all at once."""
+    tau = rng.gamma(1.0, np.sqrt(K) / RATE, (count, 1, K))
+    U, V = (rng.standard_normal((count, size, K)) / np.sqrt(tau) for size in (L, d))
+    density = np.sqrt(VARIANCES) / (1.0 + VARIANCES)
+
+    def blocks(*shape):
+        v = rng.choice(VARIANCES, count, p=density / density.sum()) * (rng.uniform(size=count) < 0.5)
+        return np.sqrt(v).reshape(-1, *[1] * len(shape)) * rng.standard_normal((count, *shape))
+
+    powers = np.max(np.sum(U**2, axis=1) * np.sum(V**2, axis=1), axis=1) / (L * d)
+    S = U @ V.transpose(0, 2, 1) + blocks(L, d)
+    if main_effects:
+        B = np.zeros((count, L + 1, d + 1))
+        B[:, :L, :d], B[:, :L, d], B[:, L, :d] = S, blocks(L), blocks(d)
+        S = B
+    return S, powers
+
+
+def problem(n, L, d, K, main_effects, classes, seed):
+    rng = np.random.default_rng(seed)
+    A = tokens(rng, n, L, d, main_effects)
+    f = 2.0 * np.sqrt(L * d) * A[:, 0, 0] - A[:, 1, 1] + 0.4 * rng.standard_normal(n)
+    return A, np.sign(f - np.median(f)) if classes else f / np.std(f), rng
+
+
+def agree(samples, values, weights):
+    """Means of a chain and of weighted draws, of the same quantities, within five errors of both."""
+    for part, value in zip(samples, values, strict=True):
+        mean = weights @ value
+        error = np.sqrt(weights**2 @ (value - mean) ** 2)
+        size = effective_size(part[None])
+        assert np.mean(part) == pytest.approx(mean, abs=5.0 * np.hypot(error, np.std(part) / np.sqrt(size)))
+        assert np.hypot(error, np.std(part) / np.sqrt(size)) < 0.15 * np.std(part)  # or it would say nothing
+
+
+@pytest.mark.parametrize(
+    ("n", "L", "d", "K", "main_effects", "by"),
+    [(3, 2, 2, 1, False, "design"), (5, 2, 2, 1, False, "gram"), (7, 2, 2, 2, True, "gram"), (8, 2, 2, 2, 0, "design")],
+)
+def test_the_posterior_is_the_weighted_prior(monkeypatch, n, L, d, K, main_effects, by):
+    """With and without main effects, from fewer samples than entries and from more, by both ways to draw factors."""
+    monkeypatch.setattr(_gibbs, "_MEMORY_BOUND", 0.0 if by == "gram" else np.inf)
+    A, y, rng = problem(n, L, d, K, main_effects, False, 3)
+    S, powers = many_of_the_prior(rng, 600_000, L, d, K, main_effects)
+    excess = RATE + 0.5 * np.sum((y - np.tensordot(S, A, ((1, 2), (1, 2)))) ** 2, axis=1)
+    log_w = -(1.0 + 0.5 * n) * np.log(excess)  # the noise integrated over; its mean is excess / (n/2)
+    weights = np.exp(log_w - log_w.max())
+    weights /= weights.sum()
+    options = {"sweeps": 12_000, "burn_in": 500, "kept": 3000, "seed": np.random.SeedSequence(1)}
+    chain = run_chain(A, y, n, main_effects=main_effects, components=K, classes=False, **options)
+    kept = weights > 0.0
+    S, excess, powers, weights = S[kept], excess[kept], powers[kept], weights[kept]
+    agree(
+        [chain.noise, chain.S[:, 0, 0], chain.S[:, -1, 0], np.log(chain.powers[:, 0]), np.abs(chain.S[:, 1, 1])],
+        [excess / (0.5 * n), S[:, 0, 0], S[:, -1, 0], np.log(powers), np.abs(S[:, 1, 1])],
+        weights,
+    )
+
+
+def test_the_posterior_of_classes_is_the_weighted_prior():
+    n, L, d, K = 14, 2, 2, 1
+    A, y, rng = problem(n, L, d, K, False, True, 4)
+    y[:4] *= -1.0  # so that no S tells all of them apart
+    S, powers = many_of_the_prior(rng, 60_000, L, d, K, False)
+    f, grid = np.tensordot(S, A, ((1, 2), (1, 2))), np.linspace(-8.0, 8.0, 41)
+    likelihood = np.ones((len(S), len(grid)))
+    for k in range(n):
+        likelihood *= stats.norm.cdf(y[k] * (f[:, k, None] + grid))
+    weights = likelihood.sum(axis=1)
+    means = likelihood @ grid / np.maximum(weights, 1e-300)
+    options = {"sweeps": 12_000, "burn_in": 500, "kept": 3000, "seed": np.random.SeedSequence(1)}
+    chain = run_chain(A, y, n, main_effects=False, components=K, classes=True, **options)
+    samples = [np.arctan(chain.S[:, 0, 0]), np.arctan(chain.S[:, 1, 0]), np.log(chain.powers[:, 0])]
+    agree(samples, [np.arctan(S[:, 0, 0]), np.arctan(S[:, 1, 0]), np.log(powers)], weights / weights.sum())
+    assert np.median(chain.intercept) == pytest.approx(np.sum(weights * means) / weights.sum(), abs=0.5)
+
+
+# What the estimators say
+
+
+def model_data(seed, alpha=0.9, d=12, rank=1, delta=0.1, classes=False):
+    full = bsr.Problem(alpha, 1.0, rank / d, delta).sample(d, rng=seed)
+    rng = np.random.default_rng(seed + 100)
+    X = rng.standard_normal((2000, d, d))
+    truth = np.tensordot(X, full.S, 2) / d
+    return full, X, truth, truth + np.sqrt(delta) * rng.standard_normal(2000)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    found = []
+    for seed in range(4):
+        data, X, truth, y = model_data(seed, alpha=1.0, rank=1 + seed % 2)
+        model = BilinearRegressor("bayes", compare=False, main_effects=False, sweeps=300, burn_in=100).fit(
+            data.X, data.y
+        )
+        found.append((model, data, X, truth, y))
+    return found
+
+
+def test_rank_and_noise_are_found(fits):
+    assert [model.rank_ for model, *_ in fits] == [1, 2, 1, 2]
+    assert np.mean([model.noise_ for model, *_ in fits]) == pytest.approx(0.1, rel=0.25)
+    for model, *_ in fits:
+        assert model.converged_
+        assert model.r_hat_ <= 1.1
+        assert model.effective_sample_size_ >= 50.0
+        assert model.summary().endswith(
+            f"R-hat {model.r_hat_:.3f}, effective sample size {model.effective_sample_size_:.0f}."
+        )
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_intervals_cover(fits, share):
+    """Labels of new sequences; measured .49 to .53, .78 to .82 and .94 to .96 for single fits."""
+    covered = []
+    for model, _, X, _, y in fits:
+        mean, std = model.predict(X, return_std=True)
+        np.testing.assert_array_equal(mean, model.predict(X))
+        covered.append(np.mean(np.abs(y - mean) < stats.norm.ppf(0.5 + 0.5 * share) * std))
+    assert np.mean(covered) == pytest.approx(share, abs=0.03)
+
+
+def test_deviations_are_those_of_samples_and_noise(fits):
+    model, _, X, truth, _ = fits[0]
+    mean, std = model.predict(X, return_std=True)
+    fit = model._fits[0]
+    draws = np.tensordot(fit.frame.tokens(X), fit.samples, ((1, 2), (2, 3))) + fit.intercepts
+    np.testing.assert_allclose(mean, draws.mean(axis=(1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(std**2, draws.var(axis=(1, 2)) + fit.noise.mean(), rtol=1e-9)
+    np.testing.assert_allclose(fit.predictions(X), draws.transpose(1, 2, 0), atol=1e-12)
+    assert np.mean((mean - truth) ** 2) == pytest.approx(np.mean(std**2) - model.noise_, rel=0.35)
+
+
+def test_the_intercept_is_uncertain_by_the_noise_over_n():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3, 3)), 5.0 + rng.standard_normal(40)
+    model = BilinearRegressor("bayes", compare=False, sweeps=2200, main_effects=False).fit(X, y)
+    fit = model._fits[0]
+    assert np.mean(fit.intercepts) == pytest.approx(y.mean(), abs=0.05)
+    assert np.var(fit.intercepts) == pytest.approx(model.noise_ / 40, rel=0.25)
+
+
+def test_chains_differ_and_seeds_repeat():
+    data, X, *_ = model_data(0)
+    options = {"compare": False, "sweeps": 40, "burn_in": 20}
+    a, b, c = (BilinearRegressor("bayes", random_state=s, **options).fit(data.X, data.y) for s in (0, 0, 1))
+    assert np.array_equal(a.predict(X), b.predict(X))
+    assert not np.array_equal(a.predict(X), c.predict(X))
+    one, two = a._fits[0].samples
+    assert not np.array_equal(one, two)
+
+
+@pytest.mark.filterwarnings("default::bsr.ConvergenceWarning")
+def test_short_chains_are_told():
+    data, *_ = model_data(0)
+    with pytest.warns(bsr.ConvergenceWarning, match="chains of 20 sweeps do not agree: R-hat of predictions is"):
+        model = BilinearRegressor("bayes", compare=False, sweeps=20, burn_in=0).fit(data.X, data.y)
+    assert not model.converged_
+    assert "Chains do NOT agree: more sweeps are needed" in model.summary()
+
+
+def test_probabilities_of_classes_are_calibrated():
+    """Of sequences with probability p of a class a share p is of it: expected and actual log-loss agree."""
+    rng = np.random.default_rng(1)
+    S = np.outer(*rng.standard_normal((2, 6)))
+    X = rng.standard_normal((2300, 6, 6))
+    y = np.tensordot(X, S, 2) / 3.0 + rng.standard_normal(2300) > 0.4
+    model = BilinearClassifier("bayes", compare=False, sweeps=300, burn_in=100, main_effects=False).fit(
+        X[:300], y[:300]
+    )
+    p = model.predict_proba(X[300:])[:, 1]
+    expected = -np.mean(p * np.log(p) + (1.0 - p) * np.log1p(-p))
+    actual = -np.mean(np.where(y[300:], np.log(p), np.log1p(-p)))
+    assert actual == pytest.approx(expected, rel=0.1)
+    assert np.mean(p) == pytest.approx(np.mean(y[300:]), abs=0.04)
+    assert 1 <= model.rank_ <= 2
+
+
+# Whether chains agree
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, -0.5])
+def test_the_effective_size_of_autoregressive_series(rho):
+    """k (1 - rho)/(1 + rho) a chain; with negative correlations there are more than draws."""
+    k, rng = 4000, np.random.default_rng(0)
+    draws = np.zeros((3, k, 8))
+    draws[:, 0] = rng.standard_normal((3, 8))
+    for t in range(1, k):
+        draws[:, t] = rho * draws[:, t - 1] + np.sqrt(1.0 - rho**2) * rng.standard_normal((3, 8))
+    assert np.mean(effective_size(draws)) == pytest.approx(3 * k * (1.0 - rho) / (1.0 + rho), rel=0.07)
+    assert np.all(np.abs(r_hat(draws) - 1.0) < 0.02)
+
+
+def test_chains_of_different_means():
+    """Two means a apart: (1 + a^2/3 / 1)^1/2 of four halves, and hardly an independent draw."""
+    rng = np.random.default_rng(0)
+    draws = rng.standard_normal((2, 2000, 5))
+    draws[1] += 3.0
+    np.testing.assert_allclose(r_hat(draws), np.sqrt(1.0 + 9.0 / 3.0), rtol=0.05)
+    assert np.all(effective_size(draws) < 20.0)
+    drift = rng.standard_normal((2, 2000)) + np.linspace(0.0, 3.0, 2000)
+    assert r_hat(drift) > 1.2  # halves of each chain differ
+    assert r_hat(np.ones((2, 10))) == pytest.approx(np.sqrt(0.8))
+    assert effective_size(np.ones((2, 10))) == 20.0
