@@ -31,6 +31,22 @@ noise of labels), geometric means over pilots; scatter is the standard deviation
 5. At rank 10 no source knows the rank within 30 % at a_0 = 0.4; plans for ridge, which need none, are as good as else.
 6. crossing: within 30 % of the rank in the mean at Delta = 0.1, not at Delta = 0.5.
 7. spectrum in place of a rank: closer to 1 and of less scatter than bayes.
+
+What came of it. Bounds that failed, and which.
+
+1. Held, with scatter up to 0.19; but the true spectrum has the scatter of the true rank: it is that of learning.
+2. Held at a_0 = 0.8. At 0.4 the optimum came out 1.31 and 1.37 times too large at Delta = 0.5 of rank 2 and 0.1 of rank
+   4, with scatter 0.41 to 0.49; whole errors from 0.84 to 1.21.
+3. In the first run two of 55 plans at a_0 = 0.4 found no noise at all and promised errors near zero. Since then noise
+   and rank are averages over a likelihood, not roots; the optimum is within the bounds, ridge is not at rank 4 and
+   Delta = 0.1 (1.35, and scatter 0.52).
+   In the first run, too, "bayes" counted components for the rank of its plan: at rank 10 excess errors came out half of
+   what they were. Since then the rank is the one for which theory has the error that the posterior expects.
+4. Held for bayes; for auto not at Delta = 0.1 and ranks 2 and 4.
+5. Failed for auto, whose ranks are 9 +- 4 and 10 +- 3; plans for ridge are as far off as the others.
+6. At Delta = 0.1 it held but for rank 4 at a_0 = 0.4; at Delta = 0.5 means are right but for rank 2 at a_0 = 0.4. One
+   pilot is off by 0.5 to 6, at either.
+7. Closer to 1 for rank 2 only, and scatter is the same.
 """
 
 import argparse
@@ -54,6 +70,7 @@ FACTORS = (2, 4)
 ERRORS = [f"{learner.split()[0]}_{factor}" for learner in LEARNERS for factor in FACTORS]
 COLUMNS = [*KEYS, "source", "rank_hat", "noise_hat", "signal_hat", *ERRORS, "seconds"]
 SIZES = {20: (2, 4, 10), 30: (4,)}
+NO_NOISE = 0.02  # over the true one: less counts as none
 RANKS = np.array([1, 2, 3, 4, 6, 8, 12, 16])
 
 
@@ -98,7 +115,7 @@ def by_message_passing(X, y, delta):
     share = brentq(excess, 1e-6, 1 - 1e-6) if excess(1e-6) < 0 < excess(1 - 1e-6) else (1e-6 if least < 1 else 1 - 1e-6)
     below = trusting - (left_out - delta)
     crossing = np.interp(0.0, below, ranks) if np.all(np.diff(below) > 0) else ranks[np.argmin(np.abs(below))]
-    return Plan((d, d), d * d, (1 - share) * power, share * power, rank, n), crossing
+    return Plan((d, d), d * d, (1 - share) * power, share * power, rank, np.nan), crossing
 
 
 def fit(d, rank, delta, a0, pilot):
@@ -110,11 +127,11 @@ def fit(d, rank, delta, a0, pilot):
         seconds = np.nan if start is None else time.perf_counter() - start
         rows.append([source, plan.rank, plan.noise, plan.signal, *errors, seconds])
 
-    truth = Plan((d, d), d * d, signal, delta, rank, n)
+    truth = Plan((d, d), d * d, signal, delta, rank, np.nan)
     actual = [learn(X_fresh[: factor * n], y_fresh[: factor * n], S, rank, delta) for factor in FACTORS]
     add("actual", truth, np.transpose(actual).ravel())
     add("truth", truth)
-    add("truth, spectrum", Plan((d, d), d * d, signal, delta, rank, n, np.linalg.svd(S, compute_uv=False)))
+    add("truth, spectrum", Plan((d, d), d * d, signal, delta, rank, np.nan, np.linalg.svd(S, compute_uv=False)))
     for method in ("auto", "bayes"):
         start = time.perf_counter()
         model = BilinearRegressor(method, main_effects=False, compare=False, random_state=pilot).fit(X, y)
@@ -123,10 +140,10 @@ def fit(d, rank, delta, a0, pilot):
             add("bayes, spectrum", model._plan(True))
     start = time.perf_counter()
     plan, crossing = by_message_passing(X, y, delta)
-    nothing = Plan((d, d), d * d, np.nan, np.nan, np.nan, n)
+    nothing = Plan((d, d), d * d, np.nan, np.nan, np.nan, np.nan)
     lost = [np.nan] * len(ERRORS)
     add("leave-one-out", plan or nothing, None if plan else lost, start)
-    add("crossing", Plan((d, d), d * d, np.nan, delta, crossing, n), lost)
+    add("crossing", Plan((d, d), d * d, np.nan, delta, crossing, np.nan), lost)
     table = pd.DataFrame(rows, columns=COLUMNS[len(KEYS) :])
     for place, (key, value) in enumerate(zip(KEYS, (d, rank, delta, a0, pilot), strict=True)):
         table.insert(place, key, value)
@@ -159,6 +176,8 @@ def table(args):
     actual = actual.loc[rows.index]
     delta = rows.index.get_level_values("delta")
     rows["noise"] = rows.noise_hat / delta
+    lost = rows.noise < NO_NOISE
+    rows.loc[lost, ERRORS] = np.nan
     out = {}
     problem = ["source", "d", "rank", "delta", "a0"]
 
@@ -177,14 +196,14 @@ def table(args):
             out[f"{error} {kind}"] = groups.groupby(problem, sort=False).log.agg(
                 lambda v: f"{np.exp(v.mean()):.2f}({v.std(ddof=1):.2f})" if v.notna().sum() > 1 else ""
             )
-    out["lost"] = rows.groupby(problem, sort=False).optimal_4.agg(lambda v: v.isna().sum())
-    whole = pd.DataFrame(out)
-    kinds = [f"{error} {args.kind}" for error in ERRORS]
-    print(f"true rank; estimated rank and noise over the true one: mean (scatter). {args.kind} error, predicted over")
-    print("actual: geometric mean (scatter of the logarithm), for each method at 2n and 4n")
-    for source, part in whole.groupby("source", sort=False):
+    out["lost"] = rows.assign(lost=lost).groupby(problem, sort=False).lost.sum()
+    kinds = {f"{error} {args.kind}": error for error in ERRORS}
+    columns = pd.DataFrame(out)[["rank", "noise", *kinds, "lost"]].rename(columns=kinds)
+    print(f"rank, and noise over the true one: mean (scatter of one pilot). {args.kind} error, predicted over actual:")
+    print("geometric mean (scatter of the logarithm), for each method at 2n and 4n. lost: no noise found, left out")
+    for source, part in columns.groupby("source", sort=False):
         print(f"\n{source}")
-        print(part.droplevel("source")[["rank", "noise", *kinds, "lost"]].to_string())
+        print(part.droplevel("source").loc[:, part.ne("").any()].to_string())
 
 
 def main():

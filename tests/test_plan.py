@@ -68,7 +68,7 @@ def test_a_posterior_that_has_found_nothing_plans_nothing():
 
 @pytest.mark.parametrize("spectrum", [None, 0.8 ** np.arange(20)])
 def test_how_many_is_the_inverse_of_errors(spectrum):
-    plan = Plan(SHAPE, ENTRIES, 3.0, 0.5, 4.0, 300, spectrum)
+    plan = Plan(SHAPE, ENTRIES, 3.0, 0.5, 4.0, 0.2, spectrum)
     n = 700
     for name, error in plan.errors(n).iloc[0].items():
         assert plan.how_many(error)[name] == pytest.approx(n, rel=0.01)
@@ -79,7 +79,7 @@ def test_how_many_is_the_inverse_of_errors(spectrum):
 def test_the_spectrum_of_a_teacher_plans_like_its_rank():
     d, rank = 60, 6
     U, V = bsr.Problem(1.0, 1.0, rank / d).sample_teacher(d, rng=0)
-    options = ((d, d), d * d, 1.0, 0.1, float(rank), 300)
+    options = ((d, d), d * d, 1.0, 0.1, float(rank), 0.2)
     by_rank = Plan(*options).errors([900, 1800, 3600])
     by_spectrum = Plan(*options, np.linalg.svd(U @ V.T, compute_uv=False)).errors([900, 1800, 3600])
     np.testing.assert_allclose(by_spectrum, by_rank, rtol=0.05)
@@ -115,7 +115,7 @@ def test_plans_warn_of_tokens_that_are_not_white():
 
 
 def test_a_plan_says_how_far_it_may_be_off():
-    """Half as much after twice the samples."""
-    first, second = (Plan(SHAPE, ENTRIES, 3.0, 0.5, 4.0, n).errors(900).attrs["scatter"] for n in (300, 600))
+    """Of a posterior, half as much after twice the samples."""
+    first, second = (from_posterior(SHAPE, ENTRIES, n, 3.0, 0.5, 0.2).errors(900).attrs["scatter"] for n in (300, 600))
     assert 0.1 < second < 0.2
     assert first == pytest.approx(2.0 * second)

@@ -17,7 +17,8 @@ _DRAWS = 8  # noise matrices over which the errors of a spectrum are averaged
 _NOISES = np.logspace(-4.0, 4.0, 81)  # of the denoising problem, in units of the mean square of entries
 _SHARES = np.linspace(0.01, 0.998, 60) ** 2  # of the noise, in the power of labels
 _ALIKE = 0.8  # correlation of held-out errors of ridge and of the nuclear norm, as `experiments/pilot.py` has them
-_SCATTER = 3.5  # of the logarithm of predicted over actual errors, times n over the root of entries (the same script)
+_OFF_BY_FOLDS = 5.5  # log(predicted / actual error) of one plan, times sqrt(n); of the same script
+_OFF_BY_POSTERIOR = 3.2  # the same, times n / sqrt(entries)
 _THEORY = 0.03  # how far off theory is at sizes that one has
 
 
@@ -35,8 +36,8 @@ class Plan:
         Variances of what tokens say of labels, and of the rest.
     rank : float
         Number of equal singular values that would behave as those of S.
-    n : int
-        Samples of the pilot.
+    scatter : float
+        Standard deviation of the logarithm of predicted over actual errors, as measured for such plans.
     spectrum : ndarray or None
         Singular values, in any unit, in place of a rank: not all need be alike.
     """
@@ -46,7 +47,7 @@ class Plan:
     signal: float
     noise: float
     rank: float
-    n: int
+    scatter: float
     spectrum: np.ndarray | None = None
 
     @property
@@ -67,7 +68,7 @@ class Plan:
                 columns[name] = np.interp(-np.log(alpha), -np.log(self._alphas(mse)), mse)
         index = pd.Index([int(k) if k == int(k) else k for k in n], name="n")
         table = pd.DataFrame({name: self.noise + self.signal * mse for name, mse in columns.items()}, index=index)
-        table.attrs["scatter"] = _SCATTER * np.sqrt(self.entries) / self.n
+        table.attrs["scatter"] = self.scatter
         return table
 
     def how_many(self, error):
@@ -138,7 +139,7 @@ def from_cross_validation(shape, entries, n, held, power, losses):
     weight = np.sqrt(share) * (1.0 - share) * np.exp(-0.5 * (misfit - misfit.min()))  # even in the root of the share
     weight /= weight.sum()
     noise, rank = power * np.sum(weight * share), np.exp(np.sum(weight * np.log(ranks)))
-    return Plan(shape, entries, power - noise, noise, rank, held)
+    return Plan(shape, entries, power - noise, noise, rank, _OFF_BY_FOLDS / np.sqrt(held))
 
 
 def from_posterior(shape, entries, n, power, noise, error):
@@ -151,7 +152,7 @@ def from_posterior(shape, entries, n, power, noise, error):
     signal, ranks = power - noise, _some_ranks(min(shape))
     mse = bayes.mmse(n / entries, L / d, ranks / min(shape), noise / signal)
     rank = np.interp(error / signal, np.maximum.accumulate(mse), ranks)
-    return Plan(shape, entries, signal, noise, float(rank), n)
+    return Plan(shape, entries, signal, noise, float(rank), _OFF_BY_POSTERIOR * np.sqrt(entries) / n)
 
 
 def _some_ranks(largest):

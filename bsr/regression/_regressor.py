@@ -263,9 +263,10 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         averages over noises and ranks, by how likely they make the cross-validated errors of ridge and of the nuclear
         norm, both without main effects. Such a rank need not be an integer.
 
-        On data of the model with 400 and 900 entries, errors at twice and four times the size of one pilot were off by
-        a factor of 1.5 after 0.4 samples an entry, of 1.25 after 0.8, and less for more entries. The scatter given is
-        3.5 sqrt(entries) / samples, which was seldom exceeded there (book, chapter 20; `experiments/pilot.py`).
+        On data of the model with 400 entries, errors at four times the size of one pilot were off by a factor of 1.5
+        after 0.4 samples an entry; after 0.8 by 1.2 with "bayes", and by 1.35 with "auto". The scatter told is what
+        these come to: 3.2 sqrt(entries) / n for "bayes", 5.5 / sqrt(n) for "auto" (book, chapter 20;
+        `experiments/pilot.py`).
         """
         check_is_fitted(self)
         return self._plan(spectrum).errors(check_real("n", n, "positive"))
