@@ -35,11 +35,11 @@ class Plan:
     signal, noise : float
         Variances of what tokens say of labels, and of the rest.
     rank : float
-        Number of equal singular values that would behave as those of S.
+        That of a product of normal factors that would be learned as well as S; it need not be an integer.
     scatter : float
         Standard deviation of the logarithm of predicted over actual errors, as measured for such plans.
     spectrum : ndarray or None
-        Singular values, in any unit, in place of a rank: not all need be alike.
+        Singular values, in any unit, in place of a rank.
     """
 
     shape: tuple[int, int]

@@ -237,7 +237,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         n : int or array_like of int
             Numbers of samples.
         spectrum : bool, default False
-            Whether to take the singular values of `coef_` ("bayes" only), in place of a rank of equal ones.
+            Whether to take the singular values of `coef_` ("bayes" only), in place of a rank.
 
         Returns
         -------
