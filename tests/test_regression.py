@@ -31,7 +31,7 @@ METHODS = ["auto", "bayes", "gamp", "gradient_descent"]
 
 
 def data(n=60, L=4, d=3, noise=0.3, seed=0):
-    """One product of a position and a channel, in mixed units, with main effects."""
+    """Two entries that matter, in mixed units."""
     rng = np.random.default_rng(seed)
     X = 1.0 + np.array([1.0, 20.0, 0.1])[:d] * rng.standard_normal((n, L, d))
     y = X[:, 0, 0] - 0.1 * X[:, 1, 1] + 2.0 + noise * rng.standard_normal(n)
@@ -132,15 +132,18 @@ def test_processes_do_not_change_results(kind, method):
 @pytest.mark.parametrize("main_effects", [False, True])
 def test_coefficients_reproduce_predictions(method, main_effects):
     X, y = data()
+    if main_effects:
+        X, y = data(noise=6.0)
+        y += ((X - 1.0) / np.array([1.0, 20.0, 0.1])).sum(axis=2) @ np.array([3.0, -2.0, 4.0, 1.0])
     model = make(method, main_effects=main_effects and method != "gamp").fit(X, y)
+    assert "ridge" not in model.chosen_ or model.chosen_.endswith("main effects") is main_effects
     np.testing.assert_allclose(np.tensordot(X, model.coef_, 2) + model.intercept_, model.predict(X), rtol=1e-9)
     assert isinstance(model.intercept_, float)
     U, V = model.factors_
     assert U.shape == (4, model.rank_)
     assert V.shape == (3, model.rank_)
     np.testing.assert_allclose(np.linalg.norm(U, axis=0), np.linalg.norm(V, axis=0), rtol=1e-10)
-    if not model.main_effects or method == "gamp":
-        assert not model.additive_.any()
+    assert bool(np.any(model.additive_)) is model.main_effects
     if method in ("auto", "gradient_descent"):  # a posterior mean has no rank
         np.testing.assert_allclose(U @ V.T + model.additive_, model.coef_, atol=1e-5 * np.abs(model.coef_).max())
 
