@@ -88,8 +88,8 @@ def test_parameters_come_back(kind):
 def test_grids_pipelines_and_scores():
     X, y = data(40)
     rows = X.reshape(40, -1)
-    grid = {"bilinearregressor__method": ["auto", "gradient_descent"], "bilinearregressor__main_effects": [True, False]}
-    pipeline = make_pipeline(FunctionTransformer(), BilinearRegressor(shape=(4, 3), compare=False, cv=3))
+    grid = {"bilinearregressor__method": ["auto", "bayes"], "bilinearregressor__main_effects": [True, False]}
+    pipeline = make_pipeline(FunctionTransformer(), BilinearRegressor(shape=(4, 3), cv=2, **SHORT["bayes"]))
     search = GridSearchCV(pipeline, grid, cv=2).fit(rows, y)
     assert len(search.cv_results_["mean_test_score"]) == 4
     assert np.all(search.cv_results_["mean_test_score"] > 0.3)
@@ -148,8 +148,9 @@ def test_coefficients_reproduce_predictions(method, main_effects):
         np.testing.assert_allclose(U @ V.T + model.additive_, model.coef_, atol=1e-5 * np.abs(model.coef_).max())
 
 
-@pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    ("method", "count"), [("auto", 2), ("auto", 3), ("bayes", 2), ("bayes", 3), ("gradient_descent", 2)]
+)
 def test_coefficients_reproduce_what_tells_classes_apart(method, count):
     X, y = data(90)
     classes = np.digitize(y, np.quantile(y, np.arange(1, count) / count))
@@ -248,7 +249,7 @@ def test_kinds_of_input():
     assert named.n_samples_ == 60
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int64, bool])
+@pytest.mark.parametrize("dtype", [np.int8, bool])
 def test_counts_and_flags(dtype):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2 if dtype is bool else 5, (50, 4, 3)).astype(dtype)
@@ -517,7 +518,7 @@ def test_weights_that_a_method_cannot_take():
 @pytest.fixture(scope="module")
 def digits():
     found = load_digits()
-    rows = np.random.default_rng(0).permutation(len(found.target))[:500]
+    rows = np.random.default_rng(0).permutation(len(found.target))[:400]
     return found.images[rows], found.target[rows] % 2
 
 
@@ -581,7 +582,7 @@ def test_gamp_predicts_model_data():
 
 def test_noise_of_auto_is_the_held_out_error():
     data, X, truth = model_data(alpha=1.2)
-    model = BilinearRegressor(cv=20).fit(data.X, data.y)
+    model = BilinearRegressor(cv=10, main_effects=False).fit(data.X, data.y)
     assert model.noise_ == pytest.approx(0.1 + np.mean((model.predict(X) - truth) ** 2), rel=0.35)
 
 
@@ -648,6 +649,7 @@ def test_the_participation_number_is_that_of_the_covariance(n, left, right):
     assert np.mean(found) == pytest.approx(exact, rel=6.0 / n, abs=4.0 * np.std(found) / np.sqrt(30))
 
 
+@pytest.mark.slow
 def test_the_error_of_a_difference_is_less_than_its_scatter_by_little():
     """Over data sets differences scatter 1.7 times as much, for training sets vary too (measured, 100 sets)."""
     differences, errors = [], []
