@@ -26,7 +26,8 @@ ITERATIVE = {
     "check_sample_weight_equivalence_on_dense_data": "solutions of the log-loss agree to the tolerances of iterations, "
     "not to the 1e-7 that is asked for; see test_weights_count_samples",
 }
-SHORT = {"bayes": {"sweeps": 60, "burn_in": 20, "compare": False}, "gradient_descent": {"compare": False}}
+SHORT = {method: {"compare": False} for method in ("bayes", "gamp", "gradient_descent")}
+SHORT["bayes"] |= {"sweeps": 60, "burn_in": 20}
 METHODS = ["auto", "bayes", "gamp", "gradient_descent"]
 
 
@@ -98,7 +99,7 @@ def test_grids_pipelines_and_scores():
     assert cross_val_score(BilinearClassifier(cv=3), X, labels(y), cv=3).mean() > 0.7
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["auto", "bayes", "gamp"])
 def test_fits_survive_pickling(method):
     X, y = data()
     model = make(method).fit(X, y)
@@ -268,7 +269,7 @@ def test_rows_without_a_shape_are_one_token():
     assert list(model.comparison_.index) == ["ridge", "nuclear norm"]  # main effects are what entries are
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["auto", "bayes", "gamp"])
 def test_what_is_given_stays_as_it_is(method):
     X, y = data()
     X[3, 1, 2] = np.nan
@@ -611,7 +612,7 @@ def test_main_effects_are_found():
     assert list(plain.comparison_.index) == ["ridge", "nuclear norm"]
 
 
-@pytest.mark.parametrize("method", ["bayes", "gradient_descent"])
+@pytest.mark.parametrize("method", ["bayes", "gamp"])
 def test_without_a_comparison_nothing_is_said_of_ridge(method):
     model = make(method).fit(X0, Y0)
     assert len(model.comparison_) == 0

@@ -275,6 +275,20 @@ def test_noise_without_signal_is_inverse_gamma():
         np.testing.assert_allclose(np.mean(1.0 / chain.noise), shape / rate, rtol=5.0 / np.sqrt(shape * 3000))
 
 
+@pytest.mark.parametrize(("f", "intercept"), [(0.0, 0.0), (1.5, -0.3), (-2.5, 0.4)])
+def test_labels_behind_classes_are_truncated_normal(f, intercept):
+    """Of mean f + b and variance 1, on the side of the class; then b, given them, has their mean and variance 1/n."""
+    y = np.tile([1.0, -1.0], 50_000)
+    rest, new = _gibbs._labels_behind(y, np.full(100_000, f), intercept, False, np.random.default_rng(0))
+    hidden = rest + new
+    assert np.all(hidden * y > 0.0)
+    for side in (1.0, -1.0):
+        law = stats.truncnorm(*((-f - intercept, np.inf) if side > 0 else (-np.inf, -f - intercept)), f + intercept)
+        assert stats.kstest(hidden[y == side], law.cdf).pvalue > 1e-4
+        assert np.mean(hidden[y == side]) == pytest.approx(law.mean(), abs=5.0 * law.std() / np.sqrt(50_000))
+    assert new == pytest.approx(np.mean(hidden) - f, abs=5.0 / np.sqrt(100_000))
+
+
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_probits_without_signal(share):
     """Of no tokens: the posterior of the intercept with a flat prior, by a sum over a grid."""
