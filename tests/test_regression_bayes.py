@@ -370,6 +370,16 @@ def test_the_intercept_is_uncertain_by_the_noise_over_n():
     assert np.var(fit.intercepts) == pytest.approx(model.noise_ / 40, rel=0.25)
 
 
+def test_noise_of_many_samples_is_that_of_least_squares():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 2, 2))
+    y = 7.0 * (X[:, 0, 0] + rng.standard_normal(3000))
+    model = BilinearRegressor("bayes", compare=False, main_effects=False, sweeps=300, burn_in=50).fit(X, y)
+    rows = np.column_stack([X.reshape(3000, 4), np.ones(3000)])
+    rest = np.linalg.lstsq(rows, y)[1][0]
+    assert model.noise_ == pytest.approx(rest / 2995, rel=0.01)
+
+
 def test_chains_differ_and_seeds_repeat():
     data, X, *_ = model_data(0)
     options = {"compare": False, "sweeps": 40, "burn_in": 20}
