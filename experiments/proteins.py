@@ -212,10 +212,10 @@ def tensorly(kind, *steps):
     return lambda seed: search(make_pipeline(*steps, OneScale(), Tensorly(kind, seed=seed)), grid, seed, folds=3)
 
 
-def ours(name, **options):
+def ours(name, seed, scale="overall", **options):
     from bsr import regression
 
-    return getattr(regression, name)(**options)
+    return getattr(regression, f"Bilinear{name}")(scale=scale, random_state=seed, **options)
 
 
 METHODS = {
@@ -235,15 +235,19 @@ METHODS = {
     "additive+entries-as-they-are": lambda seed: sums_and_entries(FunctionTransformer),
     "additive+entries-weighted": weighted_sums_and_entries,
     "additive+entries-by-folds": weighted_by_folds,
-    "bsr-auto": lambda seed: ours("BilinearRegressor", method="auto", random_state=seed),
-    "bsr-bayes": lambda seed: ours("BilinearRegressor", method="bayes", random_state=seed),
-    "bsr-auto-no-main": lambda seed: ours("BilinearRegressor", method="auto", main_effects=False, random_state=seed),
-    "bsr-bayes-no-main": lambda seed: ours("BilinearRegressor", method="bayes", main_effects=False, random_state=seed),
+    "bsr-auto": lambda seed: ours("Regressor", seed, method="auto"),
+    "bsr-bayes": lambda seed: ours("Regressor", seed, method="bayes", compare=False),
+    "bsr-auto-no-main": lambda seed: ours("Regressor", seed, method="auto", main_effects=False),
+    "bsr-bayes-no-main": lambda seed: ours("Regressor", seed, method="bayes", main_effects=False, compare=False),
+    "bsr-auto-channel": lambda seed: ours("Regressor", seed, method="auto", scale="channel"),
+    "bsr-bayes-channel": lambda seed: ours("Regressor", seed, method="bayes", scale="channel", compare=False),
+    "bsr-gamp": lambda seed: ours("Regressor", seed, method="gamp", compare=False),
+    "bsr-gradient-descent": lambda seed: ours("Regressor", seed, method="gradient_descent", compare=False),
 }
 CLASSIFIERS = {
     "logistic": logistic,
-    "bsr-classifier-auto": lambda seed: ours("BilinearClassifier", method="auto", random_state=seed),
-    "bsr-classifier-bayes": lambda seed: ours("BilinearClassifier", method="bayes", random_state=seed),
+    "bsr-classifier-auto": lambda seed: ours("Classifier", seed, method="auto"),
+    "bsr-classifier-bayes": lambda seed: ours("Classifier", seed, method="bayes", compare=False),
 }
 RIVALS = [name for name in {**METHODS, **CLASSIFIERS} if not name.startswith("bsr-")]
 

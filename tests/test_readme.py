@@ -30,20 +30,36 @@ def test_advice_to_install_names_this_distribution_and_an_extra_of_it():
         assert set(chosen.split(",")) <= set(extras)
 
 
-def test_the_example_runs_and_the_algorithm_is_near_the_optimum():
-    (source,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    tree = ast.parse(source)
-    names, values = {}, []
-    for node in tree.body:
-        if isinstance(node, ast.Expr):  # a line that shows a number
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def shown(source, names):
+    """What the lines that are not assignments give."""
+    values = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Expr):
             values.append(eval(compile(ast.Expression(node.value), "README.md", "eval"), names))
         else:
             exec(compile(ast.Module([node], []), "README.md", "exec"), names)
-    optimum, error, labels = values
+    return values
+
+
+def test_the_example_runs_and_the_algorithm_is_near_the_optimum():
+    names = {}
+    optimum, error, labels = shown(EXAMPLES[0], names)
     assert np.corrcoef(labels, names["data"].y)[0, 1] > 0.8
     p = names["data"].problem  # its ratios are exact at this size
     assert optimum == bsr.theory.bayes.mmse(p.alpha, p.beta, p.rho, p.delta)
     assert error == pytest.approx(optimum, rel=0.3)  # one draw at d = 60
+
+
+def test_the_example_of_regression_says_that_a_low_rank_gains():
+    pytest.importorskip("sklearn")
+    names = {"bsr": bsr}
+    summary, labels = shown(EXAMPLES[1], names)
+    assert "A low rank gains" in summary
+    assert np.corrcoef(labels, names["data"].y)[0, 1] > 0.8
+    assert len(EXAMPLES) == 2
 
 
 @pytest.mark.parametrize("command", re.findall(r"`(bsr [^`]*)`", README))
@@ -57,5 +73,9 @@ def test_the_commands_run(command, tmp_path, monkeypatch, capsys):
             text = re.sub(rf"^{name} = .*", f"{name} = {value}", text, flags=re.MULTILINE)
         with ThreadPoolExecutor(1) as executor:
             assert sweep.run(sweep.Config.parse(text), words[1], executor=executor, progress=False).done == 4
+    if words[0] == "fit":
+        monkeypatch.chdir(tmp_path)
+        data = bsr.Problem(0.7, 1.0, 0.2).sample(10, 0)
+        np.savez(words[1], X=data.X, y=data.y)
     assert cli.main([*words, "--dry-run"] if words[0] == "sweep" else words) == 0
     assert capsys.readouterr().out

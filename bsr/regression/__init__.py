@@ -14,6 +14,7 @@ except ImportError as error:
     ) from error
 
 from bsr.regression._classifier import BilinearClassifier
+from bsr.regression._participation import participation_number
 from bsr.regression._regressor import BilinearRegressor
 
-__all__ = ["BilinearClassifier", "BilinearRegressor"]
+__all__ = ["BilinearClassifier", "BilinearRegressor", "participation_number"]

@@ -19,7 +19,7 @@ from bsr.regression._frame import SCALES
 from bsr.regression._inputs import check_equal, check_weights, read_samples
 from bsr.regression._iterative import fit_descent, fit_gamp
 from bsr.regression._linear import Candidate, candidates, fit_candidate, fold_losses
-from bsr.regression._participation import participation_number
+from bsr.regression._participation import participation
 from bsr.regression._plots import plot_comparison, plot_factors
 from bsr.regression._words import summary_of
 
@@ -135,7 +135,7 @@ class BilinearBase(BaseEstimator):
     def _learn(self, X, targets, folds):
         """Sets _fits, comparison_ and what belongs to them; `targets` has labels for each binary problem."""
         used = targets[0].weights > 0.0
-        self.participation_, self.entries_ = participation_number(X[used], targets[0][used].share, self.scale)
+        self.participation_, self.entries_ = participation(X[used], targets[0][used].share, self.scale)
         linear = candidates(self._side())
         names, losses, places, share = [], [], [], self._shares_held(targets[0], folds)
         if self.method == "auto" or self.compare:
