@@ -8,7 +8,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy import linalg
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
@@ -26,6 +26,7 @@ from bsr.regression._words import summary_of
 __all__ = ["BilinearBase"]
 
 _WATCHED = 200  # predictions that tell whether chains agree
+_HELD, _REPEATS = 500, 5  # folds are drawn so often that about so many samples are held out, but not more often
 _R_HAT, _EFFECTIVE = 1.1, 50.0
 _KEPT = 400  # samples of a chain, at most
 _ALIVE = 0.02  # least share of a component of "bayes" in the power of all: below it, one of the surplus
@@ -109,12 +110,14 @@ class BilinearBase(BaseEstimator):
 
     def _folds(self, X, y, classifier):
         folds = check_cv(self.cv, y, classifier=classifier)
-        shuffled = isinstance(self.cv, int | np.integer) and not isinstance(self.cv, bool)
-        if shuffled:
-            folds = type(folds)(folds.get_n_splits(), shuffle=True, random_state=check_random_state(self.random_state))
-        if shuffled and len(X) < folds.get_n_splits():
+        if not isinstance(self.cv, int | np.integer) or isinstance(self.cv, bool):
+            return list(folds.split(X, y))
+        if len(X) < folds.get_n_splits():
             raise ValueError(f"X must have {self.cv} samples or more for cv={self.cv}, got n_samples={len(X)}")
-        return list(folds.split(X, y))
+        repeated = RepeatedStratifiedKFold if isinstance(folds, StratifiedKFold) else RepeatedKFold
+        times = int(np.clip(_HELD // len(X), 1, _REPEATS)) if self.method == "auto" else 1
+        state = check_random_state(self.random_state)
+        return list(repeated(n_splits=folds.get_n_splits(), n_repeats=times, random_state=state).split(X, y))
 
     def _side(self):
         """Main effects, where they are not what entries are already."""
