@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import bsr
 from bsr.regression import BilinearClassifier, BilinearRegressor
 from bsr.regression._frame import Frame
-from bsr.regression._participation import participation_number
+from bsr.regression._participation import participation
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("ignore::bsr.ConvergenceWarning")]
 
@@ -62,7 +62,8 @@ def make(method, kind=BilinearRegressor, **options):
 @pytest.mark.parametrize("kind", [BilinearRegressor, BilinearClassifier])
 def test_estimators_pass_the_checks_of_scikit_learn(kind):
     expected = {BilinearRegressor: {}, BilinearClassifier: ITERATIVE}[kind]
-    results = check_estimator(kind(cv=3), expected_failed_checks=expected, on_skip=None)  # what else fails, raises
+    folds = {BilinearRegressor: KFold(3), BilinearClassifier: StratifiedKFold(3)}[kind]
+    results = check_estimator(kind(cv=folds), expected_failed_checks=expected, on_skip=None)  # what else fails, raises
     names = {status: {r["check_name"] for r in results if r["status"] == status} for status in ("xfail", "skipped")}
     assert names["xfail"] == set(expected)
     assert names["skipped"] <= {"check_array_api_input"}
@@ -457,7 +458,7 @@ def test_unusable_classes(y, said):
 
 def test_classes_of_weight_zero_are_not_learned():
     y = np.where(np.arange(60) < 9, "c", labels(Y0))
-    model = BilinearClassifier(cv=3).fit(X0, y, (np.arange(60) >= 9) * 1.0)
+    model = BilinearClassifier(cv=StratifiedKFold(3)).fit(X0, y, (np.arange(60) >= 9) * 1.0)
     assert list(model.classes_) == ["no", "yes"]
     with pytest.raises(ValueError, match="one class only: 'c'"):
         BilinearClassifier().fit(X0, y, (np.arange(60) < 9) * 1.0)
@@ -477,7 +478,7 @@ def test_predictions_need_the_shape_and_the_classes_that_were_learned():
     np.testing.assert_array_equal(model.predict(X0.reshape(60, 12)), model.predict(X0))
     with pytest.raises(ValueError, match="return_std must be False for method='auto': only 'bayes' knows its errors"):
         model.predict(X0, return_std=True)
-    classes = BilinearClassifier(cv=3).fit(X0, labels(Y0))
+    classes = BilinearClassifier(cv=StratifiedKFold(3)).fit(X0, labels(Y0))
     with pytest.raises(ValueError, match=re.escape("y must have classes among those learned, ['no', 'yes'], got 'ja'")):
         classes.score(X0, np.where(labels(Y0) == "yes", "ja", "no"))
     for call in (BilinearRegressor().predict, BilinearRegressor().plan, BilinearClassifier().predict_proba):
@@ -644,7 +645,7 @@ def test_the_participation_number_is_that_of_the_covariance(n, left, right):
     found = []
     for _ in range(30):
         X = 3.0 + A @ rng.standard_normal((n, *sizes)) @ B.T * np.logspace(-3, 3, 8)
-        number, entries = participation_number(X, np.full(n, 1.0 / n), "channel")
+        number, entries = participation(X, np.full(n, 1.0 / n), "channel")
         assert entries == 48
         found.append(number)
     assert np.mean(found) == pytest.approx(exact, rel=6.0 / n, abs=4.0 * np.std(found) / np.sqrt(30))

@@ -105,6 +105,8 @@ def ridge_penalties(weight, classes):
 def fold_losses(X, labels, rows, held, scale, main_effects, penalties):
     """Held-out losses (held, penalties) of each path in turn; infinite where a path was not followed to its end."""
     train, test = labels[rows], labels[held]
+    if train.classes and abs(train.share @ train.y) > 1.0 - 1e-12:
+        raise ValueError("cv must leave samples of all classes in each training set; folds that are stratified do")
     with blas_for(0):  # the same at any number of processes
         frame = Frame(X[rows], train.share, scale, main_effects)
         objective = train.objective(frame.tokens(X[rows]))
