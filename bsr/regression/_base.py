@@ -26,7 +26,7 @@ from bsr.regression._words import summary_of
 __all__ = ["BilinearBase"]
 
 _WATCHED = 200  # predictions that tell whether chains agree
-_HELD, _REPEATS = 500, 5  # folds are drawn so often that about so many samples are held out, but not more often
+_HELD, _REPEATS = 300, 3  # folds are drawn so often that about so many samples are held out, but not more often
 _R_HAT, _EFFECTIVE = 1.1, 50.0
 _KEPT = 400  # samples of a chain, at most
 _ALIVE = 0.02  # least share of a component of "bayes" in the power of all: below it, one of the surplus

@@ -32,7 +32,7 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
         Largest rank of "bayes", which finds out how many are needed, and the rank of "gradient_descent".
     cv : int, cross-validation generator or iterable, default 5
         Folds of the choices and of the comparison. An integer stands for so many, shuffled; for "auto" they are drawn
-        anew, up to five times, until some 500 samples were held out, because choices from few samples are uncertain.
+        anew, up to three times, until some 300 samples were held out, because choices from few samples are uncertain.
     compare : bool, default True
         Whether other methods than "auto" are compared with ridge on these folds, which takes as many more fits.
     chains, sweeps, burn_in : int, default 2, 600, 200

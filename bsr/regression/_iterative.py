@@ -76,9 +76,9 @@ def fit_descent(X, labels, scale, main_effects, components, seed):
 
     def look(state):
         nonlocal best, least, at
-        loss = test.weights @ test.losses(unit * np.tensordot(Z_held, state.S[0] / np.sqrt(D), 2) + offset)
+        loss = test.weights @ test.losses(unit * np.tensordot(Z_held, state.S[0], 2) + offset)
         if loss < least:
-            best, least, at = state.S[0] / np.sqrt(D), loss, state.iteration
+            best, least, at = state.S[0], loss, state.iteration
         return state.iteration > max(_LEAST_STEPS, _PATIENCE * at)
 
     with warnings.catch_warnings():
