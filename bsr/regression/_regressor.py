@@ -73,7 +73,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     comparison_ : pandas.DataFrame
         For each model the cross-validated `score` (R^2), its `difference` to that of the model returned, and the
         standard `error` of this difference over samples. Where penalties were chosen on the same folds, scores are a
-        little too good, all of them.
+        little too good, all of them. The error is for these training sets: over new data sets of the model differences
+        scattered 1.7 times as much.
     participation_ : float
         (tr C)^2 / tr C^2 for the covariance C of the scaled entries: about their number where they are independent and
         of one variance, much less where they all say the same. A low rank saves samples in the first case.
