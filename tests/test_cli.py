@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bsr
@@ -249,3 +250,19 @@ def test_the_reference_shows_what_is_printed(capsys):
         command, _, expected = shown.partition("\n")
         assert main(shlex.split(command)[1:]) == 0
         assert capsys.readouterr().out.rstrip() == expected.rstrip()
+
+
+def test_the_reference_shows_what_a_fit_prints(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    page = (Path(__file__).parents[1] / "book" / "api.md").read_text(encoding="utf-8")
+    (session,) = re.findall(r"^```text\n\$ (bsr fit .*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    data = bsr.Problem(alpha=0.7, beta=1.0, rho=0.1, delta=0.1).sample(d=20, rng=0)
+    np.savez("pilot.npz", X=data.X, y=data.y)
+    command, _, expected = session.partition("\n")
+    assert main(shlex.split(command)[1:]) == 0
+    number = r"-?\d[\d,]*\.?\d*"
+    shown, printed = expected.rstrip(), capsys.readouterr().out.rstrip()
+    assert re.sub(number, "#", printed) == re.sub(number, "#", shown)
+    values = ([float(v.replace(",", "")) for v in re.findall(number, text)] for text in (printed, shown))
+    assert next(values) == pytest.approx(next(values), rel=0.02)
