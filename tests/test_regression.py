@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import bsr
 from bsr.regression import BilinearClassifier, BilinearRegressor
 from bsr.regression._frame import Frame
+from bsr.regression._linear import Labels
 from bsr.regression._participation import participation
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("ignore::bsr.ConvergenceWarning")]
@@ -56,6 +57,24 @@ def make(method, kind=BilinearRegressor, **options):
 
 
 # scikit-learn
+
+
+def test_nothing_is_left_of_a_fit_before():
+    X, y = data()
+    model = make("bayes").fit(X, y).set_params(method="gradient_descent").fit(X, y)
+    assert "Chains" not in model.summary()
+    assert not {"r_hat_", "effective_sample_size_", "converged_"} & set(vars(model))
+
+
+def test_folds_may_be_masks_but_not_none():
+    X, y = data()
+    masks = [(np.arange(60) % 3 != k, np.arange(60) % 3 == k) for k in range(3)]
+    places = [tuple(np.flatnonzero(part) for part in fold) for fold in masks]
+    a, b = (BilinearRegressor(cv=cv).fit(X, y) for cv in (masks, places))
+    pd.testing.assert_frame_equal(a.comparison_, b.comparison_)
+    assert a.noise_ == b.noise_
+    with pytest.raises(ValueError, match="cv must give one fold or more, got none"):
+        BilinearRegressor(cv=[]).fit(X, y)
 
 
 @pytest.mark.slow
@@ -307,6 +326,26 @@ def test_an_entry_that_never_varies_gets_no_coefficient():
         assert not model.coef_[:, 2].any()
         assert model.entries_ == 7
     assert abs(BilinearRegressor(main_effects=False).fit(X, y).coef_[2, 1]) < 1.0
+
+
+@pytest.mark.parametrize("scale", ["channel", "overall"])
+def test_a_channel_far_from_zero_leaves_the_others_in(scale):
+    """Times in nanoseconds: the rounding of their mean is more than other channels are."""
+    X, y = data()
+    X[:, :, 2] = 1.7e18 + 1e15 * X[:, :, 2]
+    assert Frame(X, np.full(60, 1 / 60), scale, False).varies.all()
+    if scale == "channel":
+        model = BilinearRegressor().fit(X, y)
+        np.testing.assert_allclose(model.predict(X), BilinearRegressor().fit(*data()).predict(data()[0]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
+def test_an_entry_that_a_fold_has_never_seen_counts_as_its_mean(method):
+    X, y = data()
+    X += 1e5
+    X[1:, 2, 1] = np.nan
+    table = make(method, compare=True, main_effects=True).fit(X, y).comparison_
+    assert (table["score"] > -1.0).all()
 
 
 # Weights
@@ -691,3 +730,29 @@ def test_descent_and_message_passing_learn_the_teacher():
             assert h @ truth / (h @ h) == pytest.approx(0.97, abs=0.07)
         assert max(errors) < most, method
         assert np.mean(noises) == pytest.approx(0.14, abs=0.03)
+
+
+@pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
+def test_labels_and_tokens_that_are_constant_in_a_fold(method):
+    X, _ = data(20)
+    model = make(method, compare=True).fit(X, np.eye(20)[7])
+    assert np.isfinite(model.comparison_["score"]).all()
+    few = make(method, compare=True, cv=2).fit(*data(4))
+    assert np.isfinite(few.comparison_["score"]).all()
+
+
+@pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
+def test_probabilities_far_from_all_that_was_learned(method):
+    X, y = data(90)
+    model = make(method, BilinearClassifier).fit(X, np.digitize(y, np.quantile(y, [1 / 3, 2 / 3])))
+    p = model.predict_proba(np.concatenate([1e9 * X, -1e9 * X]))
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+
+
+def test_losses_of_confident_errors_are_finite():
+    X, y = data(40, noise=0.0)
+    fit = make("bayes", BilinearClassifier).fit(X, y > 2.0)._fits[0]
+    far = X.mean(axis=0) + 1e4 * (X - X.mean(axis=0))
+    losses = np.array([fit.losses(far, Labels(np.full(40, label), np.ones(40), True)) for label in (-1.0, 1.0)])
+    assert np.isfinite(losses).all()
+    assert losses.max() > 100.0

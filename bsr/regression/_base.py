@@ -111,7 +111,11 @@ class BilinearBase(BaseEstimator):
     def _folds(self, X, y, classifier):
         folds = check_cv(self.cv, y, classifier=classifier)
         if not isinstance(self.cv, int | np.integer) or isinstance(self.cv, bool):
-            return list(folds.split(X, y))
+            places = np.arange(len(X))
+            given = [(places[rows], places[held]) for rows, held in folds.split(X, y)]  # masks become indices
+            if not given:
+                raise ValueError("cv must give one fold or more, got none; a generator gives its folds only once")
+            return given
         if len(X) < folds.get_n_splits():
             raise ValueError(f"X must have {self.cv} samples or more for cv={self.cv}, got n_samples={len(X)}")
         repeated = RepeatedStratifiedKFold if isinstance(folds, StratifiedKFold) else RepeatedKFold
@@ -137,6 +141,8 @@ class BilinearBase(BaseEstimator):
 
     def _learn(self, X, targets, folds):
         """Sets _fits, comparison_ and what belongs to them; `targets` has labels for each binary problem."""
+        for name in ("gap_", "r_hat_", "effective_sample_size_", "converged_"):  # of a fit before
+            vars(self).pop(name, None)
         used = targets[0].weights > 0.0
         self.participation_, self.entries_ = participation(X[used], targets[0][used].share, self.scale)
         linear = candidates(self._side())

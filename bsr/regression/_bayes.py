@@ -78,8 +78,8 @@ class BayesFit:
         """Squared errors, or log-losses."""
         if not self.classes:
             return labels.losses(self.decision(X))
-        p = self.probability(X)
-        return -np.log(np.where(labels.y > 0, p, 1.0 - p))
+        p = ndtr(labels.y * self.predictions(X)).mean(axis=(0, 1))
+        return -np.log(np.maximum(p, np.finfo(float).tiny))
 
 
 def fit_chain(X, labels, scale, main_effects, components, sweeps, burn_in, kept, seed, report=None):
@@ -88,7 +88,7 @@ def fit_chain(X, labels, scale, main_effects, components, sweeps, burn_in, kept,
     y, unit = labels.y, 1.0
     A = frame.tokens(X)
     if not labels.classes:
-        unit = np.sqrt(labels.share @ (labels.y - labels.offset) ** 2)
+        unit = np.sqrt(labels.share @ (labels.y - labels.offset) ** 2) or 1.0
         root = np.sqrt(labels.weights)
         A *= root[:, None, None]
         y = root * (labels.y - labels.offset) / unit

@@ -199,6 +199,7 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
         p = np.array([fit.probability(X) for fit in self._fits])
         if len(p) == 1:
             return np.column_stack([1.0 - p[0], p[0]])
+        p = np.maximum(p, np.finfo(float).tiny)  # far from all that was learned each may be zero
         return (p / p.sum(axis=0)).T
 
     def predict(self, X):

@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["SCALES", "Frame"]
 
 SCALES = ("channel", "overall")
-_CONSTANT = 1e-12  # of the largest root mean square: below it, an entry is its mean's rounding
+_CONSTANT = 1e-12  # of the largest mean of its channel: a scatter below it is rounding
 
 
 class Frame:
@@ -33,9 +33,10 @@ class Frame:
         known = share > 0.0
         total = np.tensordot(weights, np.where(present, X, 0.0), 1)
         self.mean = np.divide(total, share, out=np.zeros_like(total), where=known)
+        self._unknown = None if known.all() else ~known
         Z = np.where(present, X - self.mean, 0.0)
         self.variance = power = np.tensordot(weights, Z**2, 1)
-        floor = (_CONSTANT * np.abs(self.mean).max()) ** 2
+        floor = (_CONSTANT * np.abs(self.mean).max(axis=0)) ** 2
         self.varies = power > floor
         channels = power.sum(axis=0) if scale == "channel" else np.full(X.shape[2], power.sum())
         used = self.varies.any(axis=0) & (channels > 0.0)
@@ -58,6 +59,8 @@ class Frame:
         """Z, bordered if there are main effects."""
         Z = (X - self.mean) * self._unit
         np.nan_to_num(Z, copy=False, nan=0.0)
+        if self._unknown is not None:  # there is no mean to subtract
+            Z[:, self._unknown] = 0.0
         if not self.main_effects:
             return Z
         n, L, d = Z.shape

@@ -71,7 +71,7 @@ def fit_descent(X, labels, scale, main_effects, components, seed):
     root = np.ones(len(rows)) if labels.classes else np.sqrt(train.weights / train.weights.mean())
     tokens, y = root[:, None, None] * Z * np.sqrt(D), root * (train.y - offset) / unit
     flat = tokens.reshape(len(rows), -1) / np.sqrt(D)
-    largest = np.linalg.norm(flat, 2) ** 2
+    largest = np.linalg.norm(flat, 2) ** 2 or 1.0
     best, least, at = np.zeros(Z.shape[1:]), np.inf, 0
 
     def look(state):
