@@ -135,6 +135,7 @@ def test_what_cannot_be_planned(data, auto):
     for call, said in (
         (lambda: auto.plan(0), "n must be positive and finite, got 0"),
         (lambda: auto.plan([-5]), "n must be positive and finite, got -5"),
+        (lambda: auto.plan([[1, 2]]), r"n must be a number or a sequence of them, got an array of shape \(1, 2\)"),
         (lambda: auto.plan("many"), "n must be a real number"),
         (lambda: auto.how_many(-1.0), "error must be positive and finite, got -1"),
         (lambda: auto.how_many([0.1, 0.2]), "error must be a single number"),
@@ -145,6 +146,15 @@ def test_what_cannot_be_planned(data, auto):
     model = BilinearRegressor("gradient_descent", compare=False, main_effects=False).fit(data.X, data.y)
     with pytest.raises(ValueError, match="method must be 'auto' or 'bayes' to plan, got 'gradient_descent'"):
         model.plan(100)
+    model = BilinearRegressor(main_effects=True, cv=2).fit(data.X, data.y)
+    with pytest.raises(ValueError, match="main_effects must be False or 'auto' to plan from method='auto', got True"):
+        model.plan(100)
+
+
+def test_a_spectrum_is_not_one_of_units(data, posterior):
+    units = np.geomspace(1e-3, 1e3, 10)
+    model = BilinearRegressor("bayes", compare=False, sweeps=220).fit(data.X * units, 3.0 * data.y + 1.0)
+    np.testing.assert_allclose(model.plan(480, spectrum=True), posterior.plan(480, spectrum=True), rtol=1e-3)
 
 
 def test_plans_warn_of_tokens_that_are_not_white():
@@ -265,6 +275,12 @@ def test_the_command_takes_classes(file, data, capsys, options):
     np.testing.assert_allclose(decision, model.decision_function(data.X), atol=1e-9 * np.abs(decision).max())
 
 
+def test_the_command_takes_bytes_for_classes(tmp_path, data):
+    np.savez(tmp_path / "data.npz", X=data.X, y=np.where(data.y > 0, b"up", b"down"))
+    assert main(["fit", str(tmp_path / "data.npz"), "--cv", "2", "--main-effects", "no"]) == 0
+    assert json.loads((tmp_path / "data-fit.json").read_text())["classes"] == ["down", "up"]
+
+
 def test_the_command_takes_rows_and_options(file, data, capsys):
     options = ["--tokens", "rows", "--shape", "10", "10", "--method", "bayes", "--sweeps", "240", "--seed", "3"]
     out = file.parent / "other.v1"
@@ -287,7 +303,9 @@ def test_the_command_takes_rows_and_options(file, data, capsys):
         (["--target", "named", "--plan", "100"], "--plan is for numbers, not for classes"),
         (["--method", "magic"], "method must be one of"),
         (["--cv", "1"], "n_splits=1"),
-        (["--plan", "0"], "n must be positive and finite, got 0"),
+        (["--plan", "100", "0"], "--plan must be numbers of samples >= 1, got 0"),
+        (["--out", "nowhere/fit"], "--out must be a name in a folder that exists, got 'nowhere"),
+        (["--out", "."], "--out must be a name in a folder that exists, got '.'"),
         (["--tokens", "named"], "X must be real numbers, got text"),
     ],
 )

@@ -16,11 +16,18 @@ __all__ = ["fit"]
 def fit(args):
     """The report, after it and the coefficients were written."""
     source = Path(args.file)
+    if not source.is_file():
+        raise ValueError(f"{source} must be a file of NumPy arrays, .npz, and is none")
     out = Path(args.out) if args.out else source.with_name(f"{source.stem}-fit")
+    if not out.name or not out.parent.is_dir():
+        raise ValueError(f"--out must be a name in a folder that exists, got {str(out)!r}")
     report, coefficients = (out.with_name(out.name + ending) for ending in (".json", ".npz"))
     if not args.overwrite and (there := [str(path) for path in (report, coefficients) if path.exists()]):
         raise ValueError(f"{' and '.join(there)} exist; give --overwrite, or another --out")
+    if args.plan and min(args.plan) < 1:
+        raise ValueError(f"--plan must be numbers of samples >= 1, got {min(args.plan)}")
     X, y = _read(source, args.tokens, args.target)
+    y = y.astype(str) if y.dtype.kind == "S" else y
     classes = args.classes or y.dtype.kind in "OUSb"
     kind = BilinearClassifier if classes else BilinearRegressor
     names = ("method", "scale", "components", "cv", "sweeps")

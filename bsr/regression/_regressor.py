@@ -221,6 +221,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
             found = from_posterior(shape, entries, n, power, self.noise_, self._fits[0].expected_error)
         else:
             table = self.comparison_["score"]
+            if self.method == "auto" and "nuclear norm" not in table:
+                raise ValueError("main_effects must be False or 'auto' to plan from method='auto', got True")
             if "nuclear norm" not in table:
                 raise ValueError(f"method must be 'auto' or 'bayes' to plan, got {self.method!r}")
             losses = {name: power * (1.0 - table[name]) for name in ("ridge", "nuclear norm")}
@@ -229,7 +231,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
             return found
         if self.method != "bayes":
             raise ValueError(f"spectrum must be False for method={self.method!r}: only 'bayes' knows it")
-        return replace(found, spectrum=linalg.svdvals(self.coef_))
+        units = np.sqrt(self._fits[0].frame.variance.sum(axis=0))  # of channels
+        return replace(found, spectrum=linalg.svdvals(self.coef_ * units))
 
     def plan(self, n, spectrum=False):
         """Predict errors at other numbers of samples, from what this fit has found as a pilot.
@@ -239,7 +242,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         n : int or array_like of int
             Numbers of samples.
         spectrum : bool, default False
-            Whether to take the singular values of `coef_` ("bayes" only), in place of a rank.
+            Whether to take the singular values of `coef_`, channels in units of their scatter ("bayes" only), in place
+            of a rank.
 
         Returns
         -------
@@ -271,7 +275,10 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         `experiments/pilot.py`).
         """
         check_is_fitted(self)
-        return self._plan(spectrum).errors(check_real("n", n, "positive"))
+        n = check_real("n", n, "positive")
+        if np.ndim(n) > 1:
+            raise ValueError(f"n must be a number or a sequence of them, got an array of shape {np.shape(n)}")
+        return self._plan(spectrum).errors(n)
 
     def how_many(self, error, spectrum=False):
         """The numbers of samples that a squared error of new labels takes, by the same theory as `plan`.
