@@ -35,6 +35,7 @@ import re
 import time
 import warnings
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,50 @@ class Tensorly(RegressorMixin, BaseEstimator):
         return self.mean_ + self.scale_ * self.model_.predict(X)
 
 
+class Blocks(RegressorMixin, BaseEstimator):
+    """Ridge regression on position sums, channel sums and, if asked, entries; the weights of the first blocks, and the
+    penalty, by the same 5 folds. The last block has weight 1.
+    """
+
+    def __init__(self, entries, weights, seed=0):
+        self.entries, self.weights, self.seed = entries, weights, seed
+
+    def blocks(self, X):
+        parts = [X.sum(2), X.sum(1)]
+        return [*parts, flatten(X)] if self.entries else parts
+
+    def fit(self, X, y):
+        self.means_ = [part.mean(0) for part in self.blocks(X)]
+        self.parts_ = [part - mean for part, mean in zip(self.blocks(X), self.means_, strict=True)]
+        fold = np.random.default_rng(self.seed).permutation(len(y)) % 5
+        best = np.inf
+        for weights in product(self.weights, repeat=len(self.parts_) - 1):
+            kernel = sum(w * part @ part.T for w, part in zip((*weights, 1.0), self.parts_, strict=True))
+            errors = 0.0
+            for k in range(5):
+                some, held = fold != k, fold == k
+                solved = self.solve(kernel[np.ix_(some, some)], kernel[np.ix_(held, some)], y[some])
+                errors = errors + np.sum((solved - y[held, None]) ** 2, axis=0)
+            if errors.min() < best:
+                best, self.weights_, self.alpha_ = errors.min(), weights, PENALTIES[np.argmin(errors)]
+                self.kernel_, self.y_ = kernel, y
+        return self
+
+    @staticmethod
+    def solve(kernel, held, y, penalties=None):
+        """Predictions for all penalties: kernel ridge regression with a free intercept."""
+        penalties, means = PENALTIES if penalties is None else penalties, kernel.mean(0)
+        values, vectors = np.linalg.eigh(kernel - means - means[:, None] + means.mean())
+        projected = (held - held.mean(1, keepdims=True) - means + means.mean()) @ vectors
+        inside = (vectors.T @ (y - y.mean()))[:, None] / (np.maximum(values, 0.0)[:, None] + penalties)
+        return y.mean() + projected @ inside
+
+    def predict(self, X):
+        parts = [part - mean for part, mean in zip(self.blocks(X), self.means_, strict=True)]
+        held = sum(w * a @ b.T for w, a, b in zip((*self.weights_, 1.0), parts, self.parts_, strict=True))
+        return self.solve(self.kernel_, held, self.y_, np.array([self.alpha_]))[:, 0]
+
+
 # ---- methods: name -> function of a seed that gives an estimator for X of shape (n, L, d)
 
 FLAT, SUMS, BORDER = FunctionTransformer(flatten), FunctionTransformer(both_sums), FunctionTransformer(border)
@@ -235,6 +280,8 @@ METHODS = {
     "additive+entries-as-they-are": lambda seed: sums_and_entries(FunctionTransformer),
     "additive+entries-weighted": weighted_sums_and_entries,
     "additive+entries-by-folds": weighted_by_folds,
+    "additive-by-blocks": lambda seed: Blocks(False, np.logspace(-1.2, 2.4, 7), seed),
+    "additive+entries-by-blocks": lambda seed: Blocks(True, np.array([1.0, 4.0, 16.0, 64.0]), seed),
     "bsr-auto": lambda seed: ours("Regressor", seed, method="auto"),
     "bsr-bayes": lambda seed: ours("Regressor", seed, method="bayes", compare=False),
     "bsr-auto-no-main": lambda seed: ours("Regressor", seed, method="auto", main_effects=False),
