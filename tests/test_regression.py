@@ -756,3 +756,10 @@ def test_losses_of_confident_errors_are_finite():
     losses = np.array([fit.losses(far, Labels(np.full(40, label), np.ones(40), True)) for label in (-1.0, 1.0)])
     assert np.isfinite(losses).all()
     assert losses.max() > 100.0
+
+
+def test_a_parameter_that_changes_after_a_fit_waits_for_the_next():
+    model = BilinearRegressor(cv=2).fit(X0, Y0).set_params(method="bayes")
+    with pytest.raises(ValueError, match="return_std must be False for method='auto'"):
+        model.predict(X0, return_std=True)
+    assert "Returned" in model.summary()

@@ -164,7 +164,7 @@ class BilinearBase(BaseEstimator):
             self.gap_ = max(gaps)
             if self.gap_ > 1e-4:
                 warn_convergence(f"the relative duality gap {self.gap_:.1e} of the fit is above 1e-4")
-        self._fits, self.chosen_ = list(fits), own
+        self._fits, self.chosen_, self._fitted_method = list(fits), own, self.method
         self._compare(names, losses, targets, share)
 
     def _cross_validate(self, X, targets, folds, linear, share):

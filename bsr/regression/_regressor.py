@@ -202,8 +202,10 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         mean = self._fits[0].decision(X)
         if not return_std:
             return mean
-        if self.method != "bayes":
-            raise ValueError(f"return_std must be False for method={self.method!r}: only 'bayes' knows its errors")
+        if self._fitted_method != "bayes":
+            raise ValueError(
+                f"return_std must be False for method={self._fitted_method!r}: only 'bayes' knows its errors"
+            )
         return mean, np.sqrt(self._fits[0].variance(X))
 
     def _plan(self, spectrum):
@@ -217,20 +219,20 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
                 MisfitWarning,
             )
         shape, power, n = self.tokens_shape_, self._power, self.n_samples_
-        if self.method == "bayes":
+        if self._fitted_method == "bayes":
             found = from_posterior(shape, entries, n, power, self.noise_, self._fits[0].expected_error)
         else:
             table = self.comparison_["score"]
-            if self.method == "auto" and "nuclear norm" not in table:
+            if self._fitted_method == "auto" and "nuclear norm" not in table:
                 raise ValueError("main_effects must be False or 'auto' to plan from method='auto', got True")
             if "nuclear norm" not in table:
-                raise ValueError(f"method must be 'auto' or 'bayes' to plan, got {self.method!r}")
+                raise ValueError(f"method must be 'auto' or 'bayes' to plan, got {self._fitted_method!r}")
             losses = {name: power * (1.0 - table[name]) for name in ("ridge", "nuclear norm")}
             found = from_cross_validation(shape, entries, n * self._share_learned, n, power, losses)
         if not spectrum:
             return found
-        if self.method != "bayes":
-            raise ValueError(f"spectrum must be False for method={self.method!r}: only 'bayes' knows it")
+        if self._fitted_method != "bayes":
+            raise ValueError(f"spectrum must be False for method={self._fitted_method!r}: only 'bayes' knows it")
         units = np.sqrt(self._fits[0].frame.variance.sum(axis=0))  # of channels
         return replace(found, spectrum=linalg.svdvals(self.coef_ * units))
 

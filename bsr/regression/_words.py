@@ -40,7 +40,7 @@ def _verdict(estimator, table):
     if is_ridge.all() or estimator.chosen_.startswith("ridge"):
         return (
             "A low rank gains nothing here: ridge is returned."
-            if estimator.method == "auto"
+            if estimator._fitted_method == "auto"
             else f"Nothing was compared with ridge but {estimator.chosen_}."
         )
     rival = table[is_ridge]["score"].idxmax()
