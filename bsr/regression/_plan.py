@@ -68,7 +68,7 @@ class Plan:
                 columns[name] = np.interp(-np.log(alpha), -np.log(self._alphas(mse)), mse)
         index = pd.Index([int(k) if k == int(k) else k for k in n], name="n")
         table = pd.DataFrame({name: self.noise + self.signal * mse for name, mse in columns.items()}, index=index)
-        table.attrs["scatter"] = self.scatter
+        table.attrs["scatter"], table.attrs["noise"] = self.scatter, self.noise
         return table
 
     def how_many(self, error):

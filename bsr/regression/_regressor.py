@@ -23,6 +23,8 @@ _ALIKE = 0.5  # least participation number, over that of entries, for which the 
 class BilinearRegressor(RegressorMixin, BilinearBase):
     """Predict numbers from sequences of tokens, (n, L, d), by a matrix S of low rank.
 
+    X[:, i, j] is channel j of the token at position i: sensors are channels, times are positions. For classes there is `BilinearClassifier`.
+
     Parameters
     ----------
     method : {"auto", "bayes", "gamp", "gradient_descent"}, default "auto"
@@ -55,7 +57,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
     Attributes
     ----------
     coef_ : ndarray, shape (L, d)
-        Coefficients in the units of X and y: y is predicted as <X, coef_> + intercept_.
+        Coefficients in the units of X and y: y is predicted as `<X, coef_> + intercept_`.
     intercept_ : float
     factors_ : tuple of ndarray, shapes (L, rank) and (d, rank)
         U and V of equal norms in each column: U V^T is the part of `coef_` that is no main effect, up to what a
@@ -214,8 +216,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         if self.participation_ < _ALIKE * entries:
             warn_outside(
                 f"plans are for independent entries that vary alike; these tokens vary as {self.participation_:.0f} of "
-                f"them would, not as {entries}. Learning then takes fewer samples than the theory says, and the noise "
-                "with which 'auto' plans is far too small",
+                f"them would, not as {entries}. Do not use what 'auto' plans: its noise, and so its errors, are far too "
+                "small. method='bayes' takes the noise from the data",
                 MisfitWarning,
             )
         shape, power, n = self.tokens_shape_, self._power, self.n_samples_
@@ -252,7 +254,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         pandas.DataFrame
             For each n the squared errors of new labels, their noise included, in units of y^2, that the theory predicts
             for ridge, the nuclear norm and optimal learning, each with its best penalty. Its attrs["scatter"] says by
-            how much one plan is off: the standard deviation of log(predicted / actual), see Notes.
+            how much one plan is off: the standard deviation of log(predicted / actual), noise included, see Notes; its
+            attrs["noise"] is the noise that the plan has found, below which no error falls.
 
         Raises
         ------
@@ -288,14 +291,15 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         Parameters
         ----------
         error : float
-            The squared error of new labels, their noise included, in units of y^2.
+            The squared error of new labels (not its root), their noise included, in units of y^2.
         spectrum : bool, default False
             As of `plan`.
 
         Returns
         -------
         pandas.Series
-            For ridge, the nuclear norm and optimal learning; infinite where no number of samples is enough.
+            For ridge, the nuclear norm and optimal learning; infinite if the error is below the noise, which
+            ``plan(n).attrs["noise"]`` tells. To halve what lies above it, ask for half the sum of the two.
 
         Raises
         ------

@@ -12,6 +12,8 @@ def summary_of(estimator):
         f"{estimator.n_samples_} sequences of {L} tokens of dimension {d}. {estimator.entries_} entries vary; the "
         f"participation number is {estimator.participation_:.0f}."
     ]
+    if 1 in (L, d):
+        lines.append("Such sequences have no rank to speak of: if X came in rows of L d entries, give shape=(L, d).")
     table = estimator.comparison_
     if len(table):
         lines += ["", f"Cross-validated {estimator._score_name}:", _table(table), "", _verdict(estimator, table)]
