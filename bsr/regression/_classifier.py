@@ -15,7 +15,8 @@ __all__ = ["BilinearClassifier"]
 class BilinearClassifier(ClassifierMixin, BilinearBase):
     """Predict classes from sequences of tokens, (n, L, d), by a matrix S of low rank.
 
-    X[:, i, j] is channel j of the token at position i: sensors are channels, times are positions. For numbers there is `BilinearRegressor`.
+    X[:, i, j] is channel j of the token at position i: sensors are channels, times are positions. For numbers there is
+    `BilinearRegressor`.
 
     Parameters
     ----------
@@ -49,7 +50,8 @@ class BilinearClassifier(ClassifierMixin, BilinearBase):
     Attributes
     ----------
     coef_ : ndarray, shape (L, d) or (classes, L, d)
-        Coefficients in the units of X and y: log-odds of the second of two classes, or its probit, are `<X, coef_> + intercept_`; of more classes those of each against the rest, and so for the attributes below.
+        Coefficients in the units of X and y: log-odds of the second of two classes, or its probit, are `<X, coef_> +
+        intercept_`; of more classes those of each against the rest, and so for the attributes below.
     intercept_ : float, or ndarray of shape (classes,)
     factors_ : tuple of ndarray, shapes (L, rank) and (d, rank)
         U and V of equal norms in each column: U V^T is the part of `coef_` that is no main effect, up to what a

@@ -23,7 +23,8 @@ _ALIKE = 0.5  # least participation number, over that of entries, for which the 
 class BilinearRegressor(RegressorMixin, BilinearBase):
     """Predict numbers from sequences of tokens, (n, L, d), by a matrix S of low rank.
 
-    X[:, i, j] is channel j of the token at position i: sensors are channels, times are positions. For classes there is `BilinearClassifier`.
+    X[:, i, j] is channel j of the token at position i: sensors are channels, times are positions. For classes there is
+    `BilinearClassifier`.
 
     Parameters
     ----------
