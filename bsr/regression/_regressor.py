@@ -217,8 +217,8 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         if self.participation_ < _ALIKE * entries:
             warn_outside(
                 f"plans are for independent entries that vary alike; these tokens vary as {self.participation_:.0f} of "
-                f"them would, not as {entries}. Do not use what 'auto' plans: its noise, and so its errors, are far too "
-                "small. method='bayes' takes the noise from the data",
+                f"them would, not as {entries}. Do not use what 'auto' plans: its noise, and so its errors, are far "
+                "too small. method='bayes' takes the noise from the data",
                 MisfitWarning,
             )
         shape, power, n = self.tokens_shape_, self._power, self.n_samples_
