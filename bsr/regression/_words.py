@@ -9,11 +9,11 @@ def summary_of(estimator):
     """The data, the models compared, the one returned, and whether a low rank gains anything."""
     L, d = estimator.tokens_shape_
     lines = [
-        f"{estimator.n_samples_} sequences of {L} tokens of dimension {d}. {estimator.entries_} entries vary; the "
-        f"participation number is {estimator.participation_:.0f}."
+        f"{estimator.n_samples_} sequences of {L} tokens of dimension {d}.",
+        f"{estimator.entries_} entries vary; the participation number is {estimator.participation_:.0f}.",
     ]
     if 1 in (L, d):
-        lines.append("Such sequences have no rank to speak of: if X came in rows of L d entries, give shape=(L, d).")
+        lines.append("They have no rank to speak of: if X came in rows of L d entries, give shape=(L, d).")
     table = estimator.comparison_
     if len(table):
         lines += ["", f"Cross-validated {estimator._score_name}:", _table(table), "", _verdict(estimator, table)]
