@@ -30,6 +30,7 @@ ITERATIVE = {
 SHORT = {method: {"compare": False} for method in ("bayes", "gamp", "gradient_descent")}
 SHORT["bayes"] |= {"sweeps": 60, "burn_in": 20}
 METHODS = ["auto", "bayes", "gamp", "gradient_descent"]
+ONCE, ONCE_EACH = KFold(5, shuffle=True, random_state=0), StratifiedKFold(3, shuffle=True, random_state=0)  # drawn once
 
 
 def data(n=60, L=4, d=3, noise=0.3, seed=0):
@@ -112,13 +113,13 @@ def test_grids_pipelines_and_scores():
     X, y = data(40)
     rows = X.reshape(40, -1)
     grid = {"bilinearregressor__method": ["auto", "bayes"], "bilinearregressor__main_effects": [True, False]}
-    pipeline = make_pipeline(FunctionTransformer(), BilinearRegressor(shape=(4, 3), cv=2, **SHORT["bayes"]))
+    pipeline = make_pipeline(FunctionTransformer(), BilinearRegressor(shape=(4, 3), cv=ONCE, **SHORT["bayes"]))
     search = GridSearchCV(pipeline, grid, cv=2).fit(rows, y)
     assert len(search.cv_results_["mean_test_score"]) == 4
     assert np.all(search.cv_results_["mean_test_score"] > 0.3)
-    scores = cross_val_score(BilinearRegressor(cv=3), X, y, cv=KFold(3))
+    scores = cross_val_score(BilinearRegressor(cv=ONCE), X, y, cv=KFold(3))
     assert np.all(scores > 0.9)
-    assert cross_val_score(BilinearClassifier(cv=3), X, labels(y), cv=3).mean() > 0.7
+    assert cross_val_score(BilinearClassifier(cv=ONCE_EACH), X, labels(y), cv=3).mean() > 0.7
 
 
 @pytest.mark.parametrize("method", ["auto", "bayes", "gamp"])
@@ -177,7 +178,7 @@ def test_coefficients_reproduce_predictions(method, main_effects):
 def test_coefficients_reproduce_what_tells_classes_apart(method, count):
     X, y = data(90)
     classes = np.digitize(y, np.quantile(y, np.arange(1, count) / count))
-    model = make(method, BilinearClassifier, cv=2).fit(X, classes)
+    model = make(method, BilinearClassifier, cv=ONCE_EACH).fit(X, classes)
     coef, intercept = (np.reshape(part, (-1, *np.shape(part)[count > 2 :])) for part in (model.coef_, model.intercept_))
     by_hand = np.einsum("mij,kij->mk", X, coef) + intercept.ravel()
     decision = model.decision_function(X).reshape(len(X), -1)
@@ -277,7 +278,7 @@ def test_counts_and_flags(dtype):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2 if dtype is bool else 5, (50, 4, 3)).astype(dtype)
     y = X[:, 0, 0] + 0.1 * rng.standard_normal(50)
-    a, b = (BilinearRegressor().fit(Z, y) for Z in (X, X.astype(float)))
+    a, b = (BilinearRegressor(cv=ONCE).fit(Z, y) for Z in (X, X.astype(float)))
     assert np.array_equal(a.predict(X), b.predict(X.astype(float)))
     assert a.score(X, y) > 0.9
 
@@ -647,10 +648,10 @@ def test_main_effects_are_found():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 10, 8))
     y = X.sum(axis=2) @ rng.standard_normal(10) + 0.3 * rng.standard_normal(80)
-    model = BilinearRegressor().fit(X, y)
+    model = BilinearRegressor(cv=ONCE).fit(X, y)
     assert model.chosen_.endswith("+ main effects")
     assert model.comparison_.loc["ridge", "difference"] < -3.0 * model.comparison_.loc["ridge", "error"]
-    plain = BilinearRegressor(main_effects=False).fit(X, y)
+    plain = BilinearRegressor(main_effects=False, cv=ONCE).fit(X, y)
     assert list(plain.comparison_.index) == ["ridge", "nuclear norm"]
 
 
@@ -698,7 +699,7 @@ def test_the_error_of_a_difference_is_less_than_its_scatter_by_little():
     differences, errors = [], []
     for seed in range(30):
         full, *_ = model_data(alpha=0.8, d=8, delta=0.3, rho=1 / 8, seed=seed, n_test=1)
-        table = BilinearRegressor(main_effects=False).fit(full.X, full.y).comparison_
+        table = BilinearRegressor(main_effects=False, cv=ONCE).fit(full.X, full.y).comparison_
         differences.append(table.loc["ridge", "score"] - table.loc["nuclear norm", "score"])
         errors.append(table["error"].max())
         assert table["error"].min() == 0.0
@@ -746,7 +747,7 @@ def test_labels_and_tokens_that_are_constant_in_a_fold(method):
 @pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
 def test_probabilities_far_from_all_that_was_learned(method):
     X, y = data(90)
-    model = make(method, BilinearClassifier).fit(X, np.digitize(y, np.quantile(y, [1 / 3, 2 / 3])))
+    model = make(method, BilinearClassifier, cv=ONCE_EACH).fit(X, np.digitize(y, np.quantile(y, [1 / 3, 2 / 3])))
     p = model.predict_proba(np.concatenate([1e9 * X, -1e9 * X]))
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
 

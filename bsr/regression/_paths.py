@@ -4,7 +4,7 @@ The data are a matrix A, n rows of L x d entries, centred; penalties are in the 
 """
 
 import warnings
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from scipy import linalg
@@ -123,9 +123,14 @@ class Classes:
         slope = weights * y / (1.0 + np.exp(y * self.intercept))
         self.largest = linalg.norm((slope @ self._X.flat).reshape(self.shape), 2)
 
+    @cached_property
+    def _directions(self):
+        """Of the data less their mean: S lies in their span, as slopes of the loss sum to zero."""
+        return Directions(self._X.flat - self._X.flat.mean(axis=0))
+
     def ridge(self, penalties):
         """S and intercept for each penalty lam of lam ||S||^2 / 2."""
-        basis = Directions(self._X.flat).vectors  # S lies in the span of the data
+        basis = self._directions.vectors
         reduced = self._X.flat @ basis
         solver = LogisticRegression(tol=1e-6, max_iter=1000, warm_start=True)
         for lam in penalties:
@@ -137,16 +142,7 @@ class Classes:
 
     def nuclear(self, penalties, tol, iterations=2000):
         """S, intercept and the certified gap for each penalty lam of lam ||S||_*."""
-        directions = Directions(self._X.flat - self._X.flat.mean(axis=0))
-        make = partial(
-            GraphSplitting,
-            self._X,
-            self._y,
-            1.0,
-            weights=self._weights,
-            values=directions.values,
-            vectors=directions.vectors,
-        )
+        make = partial(GraphSplitting, self._X, self._y, 1.0, weights=self._weights, **vars(self._directions))
         S, gamma = np.zeros(self.shape), None
         for lam in penalties:
             if lam >= self.largest:
