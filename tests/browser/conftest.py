@@ -10,7 +10,6 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import cdn
 import pytest
 from pages import BOOK, missing
 
@@ -40,13 +39,14 @@ class Visit:
         Its path within the book.
     page : playwright.sync_api.Page
     complaints : list of str
-        What went wrong since it was opened: errors on the console, exceptions, requests without an answer.
+        What went wrong since it was opened: errors on the console, exceptions, requests without an answer or to
+        elsewhere. The tests are without a network.
     """
 
-    def __init__(self, browser, address, name, *, width=1440):
+    def __init__(self, browser, address, name, *, width=1440, **options):
         self.name, self.complaints = name, []
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, base_url=address)
-        self.context.route(lambda url: not url.startswith((address, "data:", "blob:")), self._answer)
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.context.route(lambda url: not url.startswith((address, "data:", "blob:")), self._refuse)
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.page.on("console", self._hear)
@@ -62,13 +62,9 @@ class Visit:
         self.page.wait_for_function("n => document.querySelectorAll('.widget-subarea').length >= n", arg=widgets)
         self.page.wait_for_load_state("networkidle")
 
-    def _answer(self, route):
-        file = cdn.local_file(route.request.url)
-        if file is None:
-            self.complaints.append(f"not among the installed packages: {route.request.url}")
-            route.abort()
-        else:
-            route.fulfill(path=file, headers={"Access-Control-Allow-Origin": "*"})
+    def _refuse(self, route):
+        self.complaints.append(f"leaves the book: {route.request.url}")
+        route.abort()
 
     def _hear(self, message):
         if message.type == "error":
@@ -96,8 +92,8 @@ def browser(address):
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         missing("no browser: install Chromium")
-    if not cdn.installed():
-        missing("no scripts to answer requests with: npm install --prefix tests/browser")
+    if not (BOOK / "_static" / "packages").is_dir():
+        missing("the book asks a CDN for its scripts: npm ci --prefix book, and build it again")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
