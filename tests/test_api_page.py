@@ -5,6 +5,7 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,3 +80,20 @@ color = plotting.COLORS[0]
         "bsr.plotting.COLORS",
     } <= used
     assert used.isdisjoint({"bsr.denoising.mmse", "bsr.model.Problem.sizes", "bsr.plotting.STYLE"})
+
+
+def test_entries_end_with_links_to_recipes_and_chapters(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    used_in = importlib.import_module("used_in")
+    monkeypatch.delitem(sys.modules, "used_in")
+    app = SimpleNamespace(srcdir=str(ROOT), env=SimpleNamespace())
+    used_in.read_chapters(app)
+    lines = ["What it does."]
+    used_in.add_links(
+        app, "function", "bsr.theory.bayes.sample_complexity", bsr.theory.bayes.sample_complexity, {}, lines
+    )
+    assert lines[0] == "What it does."
+    recipes, chapters = lines[2].split(" Used in chapters ")
+    assert recipes == "Recipe: :ref:`How many samples? <recipe-samples>`"
+    assert ":doc:`6 </book/06_bayes_optimal>`" in chapters
+    assert "21_recipes" not in chapters

@@ -32,7 +32,7 @@ from sphinx.util import logging
 os.environ["MATPLOTLIBRC"] = str(Path(matplotlib.get_data_path(), "matplotlibrc"))  # not the reader's own
 
 LOGGER = logging.getLogger(__name__)
-UNUSED = ("sweep", "cli.py", "__main__.py")  # parts of the package that no chapter uses
+RARE = ("sweep", "cli.py", "__main__.py")  # parts of the package that count for those chapters only that name them
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")  # of tracebacks
 QUIET = ["--log-level=ERROR"]  # a kernel warns of other users of the machine each time that it starts
@@ -62,7 +62,8 @@ def used(source, code):
 def digest(root, code):
     """Hash of what the outputs of a chapter depend on, apart from its own code."""
     package = root / "bsr"
-    paths = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in UNUSED]
+    unused = [part for part in RARE if not re.search(rf"\b{part.removesuffix('.py')}\b", code)]
+    paths = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in unused]
     parts = {path: path.read_bytes() for path in paths}
     plotting = package / "plotting.py"  # every chapter draws, few use all of it
     parts[plotting] = used(plotting.read_text(encoding="utf-8"), code).encode()

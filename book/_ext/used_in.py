@@ -1,4 +1,4 @@
-"""Link each entry of the API reference to the chapters that use it, as read from their code."""
+"""Link each entry of the API reference to the recipes and the chapters that use it, as read from their code."""
 
 import ast
 import inspect
@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 
 import bsr
+
+RECIPE = re.compile(r"\((recipe-[\w-]+)\)=\n## (.+)")  # the heading of a recipe, with its label
 
 
 def dotted(node):
@@ -67,10 +69,26 @@ def names_used(source):
     return constants | {full_name(thing) for thing in used}
 
 
+def recipes(cells):
+    """The recipes of a notebook: label, title and code of each, with the imports that all of them share."""
+    imports, heading = "", None
+    for cell in cells:
+        heading = RECIPE.match(cell.source) or heading
+        if cell.cell_type == "code" and not heading:
+            imports += f"{cell.source}\n"
+        elif "figure" in cell.metadata.get("mystnb", {}):
+            yield *heading.groups(), imports + cell.source
+
+
 def read_chapters(app):
-    app.env.bsr_used_in = {}
+    app.env.bsr_used_in, app.env.bsr_recipes = {}, {}
     for path in sorted(Path(app.srcdir, "book").glob("*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
+        if any(RECIPE.match(cell.source) for cell in cells):
+            for label, title, code in recipes(cells):
+                for name in names_used(code):
+                    app.env.bsr_recipes.setdefault(name, []).append(f":ref:`{title} <{label}>`")
+            continue
         code = "\n".join(
             line
             for cell in cells
@@ -78,15 +96,21 @@ def read_chapters(app):
             for line in cell.source.splitlines()
             if line[:1] not in "%!"
         )
+        link = f":doc:`{path.stem.split('_')[0].lstrip('0')} </book/{path.stem}>`"
         for name in names_used(code):
-            app.env.bsr_used_in.setdefault(name, []).append(path.stem)
+            app.env.bsr_used_in.setdefault(name, []).append(link)
 
 
-def add_chapters(app, what, name, obj, options, lines):
-    chapters = app.env.bsr_used_in.get(full_name(obj) if hasattr(obj, "__qualname__") else name, [])
+def add_links(app, what, name, obj, options, lines):
+    name = full_name(obj) if hasattr(obj, "__qualname__") else name
+    tasks, chapters = (links.get(name, []) for links in (app.env.bsr_recipes, app.env.bsr_used_in))
+    sentences = []
+    if tasks:
+        sentences.append(f"Recipe{'s' * (len(tasks) > 1)}: {'; '.join(tasks)}{'' if '? <' in tasks[-1] else '.'}")
     if chapters:
-        links = ", ".join(f":doc:`{stem.split('_')[0].lstrip('0')} </book/{stem}>`" for stem in chapters)
-        lines += ["", f"Used in chapter{'s' if len(chapters) > 1 else ''} {links}.", ""]
+        sentences.append(f"Used in chapter{'s' * (len(chapters) > 1)} {', '.join(chapters)}.")
+    if sentences:
+        lines += ["", " ".join(sentences), ""]
 
 
 def skip_fields(app, what, name, obj, skip, options):
@@ -95,6 +119,6 @@ def skip_fields(app, what, name, obj, skip, options):
 
 def setup(app):
     app.connect("builder-inited", read_chapters)
-    app.connect("autodoc-process-docstring", add_chapters, priority=600)  # after napoleon
+    app.connect("autodoc-process-docstring", add_links, priority=600)  # after napoleon
     app.connect("autodoc-skip-member", skip_fields)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
