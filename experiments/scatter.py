@@ -1,0 +1,72 @@
+"""How much the error of one data set scatters, against the slope of its learning curve: from tables of experiments.
+
+Each row of a table is the mean of the same problem over data sets. The standard deviation between them is set beside
+the slope -d log(error) / d log(alpha) of the theory's curve, where the error is more than 2 per cent of the teacher and
+no phase is hard.
+
+    python experiments/scatter.py
+
+takes some seconds and writes experiments/results/scatter.csv, which chapter 18 draws.
+"""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bsr import channels
+from bsr.theory import bayes, nuclear_norm
+
+RESULTS = Path(__file__).parent / "results"
+TABLES = ("finite_size", "finite_size_large", "finite_size_noise", "fig3", "fig5", "fig5_beta", "fig5_rho", "channels")
+SMALLEST = 0.02  # of the errors: next to exact recovery a run recovers or does not
+STEP = 0.02  # of log(alpha), for the slope
+
+
+def channel_of(text):
+    """The channel that a table calls `Sign(delta=0.1)`, or None for linear labels."""
+    if not isinstance(text, str):
+        return None
+    kind, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
+    return getattr(channels, kind)(**{name: float(x) for name, x in re.findall(r"(\w+)=([^,]+)", arguments)})
+
+
+def theory(row, channel, alpha):
+    """Error of the row's estimator in the limit, at the ratios of its sizes."""
+    problem = row.L / row.d, row.r / min(row.d, row.L), 0.0 if channel else row.delta
+    if row.estimator == "gamp_rie":
+        return bayes.mmse(alpha, *problem, channel=channel)
+    return nuclear_norm.mse(alpha, *problem, lam=0.0)
+
+
+def scatter(row, channel):
+    """Slope, relative standard deviation and number of data sets of a row; None where it is left out."""
+    alpha = row.n / (row.d * row.L) * np.exp([-STEP, STEP])
+    error = theory(row, channel, alpha)
+    if not (np.isfinite(error).all() and error.min() > SMALLEST):
+        return None
+    deviation = row.relative_error_se * math.sqrt(row.relative_error_count) / row.relative_error
+    return -math.log(error[1] / error[0]) / (2 * STEP), deviation, row.relative_error_count
+
+
+def main():
+    found = []
+    for name in TABLES:
+        for row in pd.read_csv(RESULTS / f"{name}.csv", comment="#").itertuples():
+            channel = channel_of(getattr(row, "option_channel", None))
+            if channel is not None and channel.even:
+                continue
+            measured = scatter(row, channel)
+            if measured is not None:
+                kept = name, row.estimator, channel or "Linear", row.alpha, row.delta, row.d, row.L, row.r
+                found.append((*kept, *measured))
+    columns = "table estimator channel alpha delta d L r slope deviation data_sets".split()
+    table = pd.DataFrame(found, columns=columns)
+    table.to_csv(RESULTS / "scatter.csv", index=False, float_format="%.6g")
+    print(f"{len(table)} rows")
+
+
+if __name__ == "__main__":
+    main()
