@@ -24,9 +24,9 @@ def secant_step(x, f, x_old, f_old, lo, hi):
 def safeguarded(secant, x, lo, hi, reach, bisect):
     """Where to evaluate next: at the secant's estimate if it lies in the bracket and it is not time to bisect.
 
-    To bisect now and then guarantees the end. A bracket may be endless, or so wide that its middle says nothing: the
-    bisection goes no farther than `reach` from x.
+    To bisect now and then guarantees the end. A bracket may be endless, or so wide that its middle says nothing: no
+    step goes farther than `reach` from x. The secant's would where the function is flat.
     """
-    if bisect or not lo < secant < hi:
+    if bisect or not lo < secant < hi or abs(secant - x) > reach:
         return 0.5 * (max(lo, x - reach) + min(hi, x + reach))
     return secant

@@ -294,6 +294,16 @@ def test_the_sample_complexity_inverts_the_error(delta, lam):
         assert np.all(alpha >= bayes.sample_complexity(error, beta, rho, delta))
 
 
+def test_the_sample_complexity_is_found_where_the_error_is_flat():
+    # With few samples the interpolator's error of low ranks is nearly 1 over decades of the noise, without noise of the
+    # labels: secants lead far away.
+    error = np.array([0.5227948601478087, 0.754405333, 0.862039293, 0.64685838])
+    beta = np.array([0.09423495172271047, 0.0383224944, 0.320473066, 62.4174231])
+    rho = np.array([0.10927554294756983, 0.0116298744, 0.00314215794, 0.0482232304])
+    alpha = nuclear_norm.sample_complexity(error, beta, rho, 0.0, lam=0.0)
+    np.testing.assert_allclose(nuclear_norm.mse(alpha, beta, rho, 0.0, lam=0.0), error, rtol=1e-7)
+
+
 def test_what_interpolation_cannot_reach_least_squares_does():
     assert nuclear_norm.sample_complexity(0.01, 1.0, 0.2, 0.1, lam=0.0) == pytest.approx(11.0, rel=1e-12)
 
