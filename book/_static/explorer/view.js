@@ -16,6 +16,8 @@ bsr.explorer = (() => {
     error: [1e-4, 0.97], beta: [0.01, 100], rho: [0.002, 4], alpha: [0.003, 60],
   };
 
+  const SMALL = 10; // tokens or dimensions: no run of ours was smaller
+
   const CHANNELS = {
     linear: {name: "numbers, y = h + noise", parameters: ["delta"], python: "Linear"},
     sign: {name: "two classes, sign(h + noise)", parameters: ["delta"], python: "Sign"},
@@ -99,6 +101,9 @@ bsr.explorer = (() => {
     : s < 6000 ? `${Math.round(s / 60)} min` : s < 1e6 ? `${Number((s / 3600).toPrecision(2))} h` : `${number(s / 86400)} days`);
 
   // --- what the methods achieve -------------------------------------------------------------------------------------
+
+  // Series of smooth likelihoods take too long outside of the box.
+  const tooMuch = state => CHANNELS[state.channel].parameters.filter(key => key !== "delta" && !(state[key] >= BOX[key][0] && state[key] <= BOX[key][1]));
 
   const setting = state => {
     const b = methods.aspectRatio(state.L / state.d), rho = state.r / Math.min(state.d, state.L), entries = state.d * state.L;
@@ -188,13 +193,16 @@ bsr.explorer = (() => {
   const outside = at => {
     const names = ["d", "L", "r", "n", "error", ...CHANNELS[at.channel].parameters, "beta", "rho", "alpha"];
     const found = names.filter(key => (key !== "delta" || at.delta > 0) && !(at[key] >= BOX[key][0] && at[key] <= BOX[key][1]));
-    const words = found.map(key => `${{beta: "β = L/d", rho: "ρ = r/min(d, L)", alpha: "α = n/(dL)", delta: "Δ"}[key] ?? key} = ${number(at[key])}, not from ${number(BOX[key][0])} to ${number(BOX[key][1])}`);
+    if (Math.min(at.d, at.L) < SMALL) found.push("small");
+    const words = found.map(key => key === "small" ? `fewer than ${SMALL} tokens or dimensions` : `${{beta: "β = L/d", rho: "ρ = r/min(d, L)", alpha: "α = n/(dL)", delta: "Δ"}[key] ?? key} = ${number(at[key])}, not from ${number(BOX[key][0])} to ${number(BOX[key][1])}`);
     const near = thresholdsOf(at).filter(row => row[3] !== "weak recovery" && Math.abs(at.alpha / row[2] - 1) < 0.02);
     return [...words, ...near.map(row => `α within 2 % of ${row[0]}${row[1]}, where the error changes fast`)];
   };
 
   // Everything that the page shows, but for curves.
   const evaluate = state => {
+    const refused = tooMuch(state);
+    if (refused.length) return {refused: refused.map(key => `${key} from ${number(BOX[key][0])} to ${number(BOX[key][1])}`)};
     const at = setting(state), list = methodsOf(at);
     const rows = [...list, ...descents(at)].map(method => {
       const error = method.at(at.alpha), q = 1 - error;
@@ -518,6 +526,13 @@ bsr.explorer = (() => {
 
     compute(fine) {
       this.found = evaluate(this.state);
+      const {refused} = this.found;
+      for (const part of [this.figure, this.table, this.notes, this.code]) part.hidden = Boolean(refused);
+      if (refused) {
+        this.curves = null;
+        this.notice.textContent = `This page computes ${refused.join(" and ")}; for others, use the package.`;
+        return;
+      }
       this.tell();
       this.curves = curvesOf(this.found, fine ? 90 : 36);
       this.paint();
