@@ -34,3 +34,18 @@ def print_times(seconds, reference):
     for name in seconds:
         ratios = f"{best[name] / best[reference]:8.2f} {median[name] / median[reference]:8.2f}"
         print(f"{name:{width}}  {1e3 * best[name]:9.3f} {1e3 * median[name]:9.3f}   {ratios}")
+
+
+def span(values):
+    """The least and the largest of some numbers."""
+    return [float(min(values)), float(max(values))]
+
+
+def ratios(seconds, name, reference, parts=4):
+    """Least and largest ratio of two medians, of which each part of the run gives one."""
+    pairs = zip(*(np.array_split(seconds[key], parts) for key in (name, reference)), strict=True)
+    return span([np.median(a) / np.median(b) for a, b in pairs])
+
+
+def best_ratio(seconds, name, reference):
+    return float(seconds[name].min() / seconds[reference].min())

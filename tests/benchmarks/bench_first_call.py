@@ -12,6 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from _timing import span
+
+HERE = Path(__file__).parents[2]
 CALLS = {
     "bayes.mmse": "bsr.theory.bayes.mmse(0.4, 1.0, 0.2)",
     "bayes.free_entropy": "bsr.theory.bayes.free_entropy(0.3, 0.4, 1.0, 0.2)",
@@ -37,7 +40,7 @@ print(imported - start, time.perf_counter() - begin, len(count))
 """
 
 
-def measure(checkout, call, cache):
+def once(checkout, call, cache):
     environment = os.environ | {"NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(checkout), "BSR_COMPILE_NOTICE": "0"}
     script = SCRIPT.format(call=call)
     done = subprocess.run(
@@ -46,13 +49,32 @@ def measure(checkout, call, cache):
     return map(float, done.stdout.split()) if done.returncode == 0 else [float("nan")] * 3
 
 
-if __name__ == "__main__":
-    checkouts = [Path(__file__).parents[2], *map(Path, sys.argv[1:])]
+def compare(checkouts):
+    """Table of all calls; seconds of the import, cold and warm, and the number of kernels, of the first checkout."""
+    found = {}
     print(f"{'call':20} {'checkout':>10} {'import s':>9} {'cold s':>8} {'compiled':>9} {'warm s':>8}")
     for name, call in CALLS.items():
         for k, checkout in enumerate(checkouts):
             with tempfile.TemporaryDirectory() as cache:
-                imported, cold, compiled = measure(checkout, call, cache)
-                _, warm, _ = measure(checkout, call, cache)
+                imported, cold, compiled = once(checkout, call, cache)
+                again, warm, _ = once(checkout, call, cache)
             label = "this one" if k == 0 else f"other {k}"
             print(f"{name:20} {label:>10} {imported:9.2f} {cold:8.2f} {compiled:9.0f} {warm:8.3f}", flush=True)
+            if k == 0:
+                found[name] = {"import": again, "cold": cold, "compiled": compiled, "warm": warm}
+    return found
+
+
+def measure():
+    found = compare([HERE])
+    numbers = {"import": (span([times["import"] for times in found.values()]), "s", "`import bsr`, of some processes")}
+    for name, times in found.items():
+        key = name.replace(".", "_")
+        numbers[f"{key}_cold"] = times["cold"], "s", f"first call of {name}, compiling {times['compiled']:.0f} kernels"
+        numbers[f"{key}_warm"] = times["warm"], "s", f"first call of {name}, with compiled code on disk"
+        numbers[f"{key}_kernels"] = times["compiled"], "", f"kernels that the first call of {name} compiles"
+    return numbers
+
+
+if __name__ == "__main__":
+    compare([HERE, *map(Path, sys.argv[1:])])

@@ -11,9 +11,10 @@ import sys
 import warnings
 
 import numpy as np
-from _timing import interleaved, print_times
+from _timing import interleaved, print_times, ratios, span
 from numba import get_num_threads
 
+import bsr
 from bsr import ConvergenceWarning
 from bsr.estimators import gamp_rie
 from bsr.sensing import fused
@@ -37,20 +38,69 @@ def bench(n, d, rounds, burst):
         f"{1 + MORE} iterations": lambda: gamp_rie(X, y, d // 5, iterations=1 + MORE, tol=0.0),
     }
     seconds = interleaved(calls, rounds, burst)
+    call, more = seconds["one iteration"], seconds[f"{1 + MORE} iterations"]
+    seconds["an iteration"] = (more - call) / MORE  # of the same moment
     print(f"\nn = {n}, d = L = {d}, {rounds} x {burst} calls each")
     print_times(seconds, "fused pass")
-    for name, choose in (("best", np.min), ("median", np.median)):
-        call, more = choose(seconds["one iteration"]), choose(seconds[f"{1 + MORE} iterations"])
-        iteration, gemv = (more - call) / MORE, choose(seconds["two gemv"])
-        print(
-            f"{name:6}: a call with one iteration {1e3 * call:.2f} ms = {call / choose(seconds['fused pass']):.2f} "
-            f"fused passes; an iteration {1e3 * iteration:.2f} ms = {iteration / gemv:.2f} of two gemv"
-        )
+    return seconds
+
+
+def count_iterations(d):
+    """Of whole fits, at some numbers of samples."""
+    counts = []
+    for alpha in (0.2, 0.35, 0.5, 0.8):
+        data = bsr.Problem(alpha, 1.0, 0.2, 0.1).sample(d, rng=0)
+        counts.append(gamp_rie(data.X, data.y, data.U.shape[1]).iterations)
+    print(f"iterations of a fit at d = L = {d}: {counts}")
+    return counts
+
+
+KEYS = {
+    "pass": "fused pass",
+    "gemv": "two gemv",
+    "svd": "decomposition",
+    "iteration": "an iteration",
+    "call": "one iteration",
+}
+
+
+def measure(rounds=10):
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    print(f"{get_num_threads()} threads")
+    n, d = 4000, 100
+    seconds, numbers = bench(n, d, rounds, 2), {}
+    for key, name in KEYS.items():
+        what = f"{name}, n = {n}, d = L = {d}"
+        numbers[key] = float(np.median(seconds[name])), "s", f"{what}: median"
+        numbers[f"{key}_best"] = float(seconds[name].min()), "s", f"{what}: best"
+    numbers["iteration_over_gemv"] = (
+        ratios(seconds, "an iteration", "two gemv"),
+        "",
+        "an iteration over two float32 matrix-vector products: medians, in four parts of the run",
+    )
+    numbers["call_over_pass"] = (
+        ratios(seconds, "one iteration", "fused pass"),
+        "",
+        "a call with one iteration over a fused pass, likewise",
+    )
+    median = {name: float(np.median(values)) for name, values in seconds.items()}
+    share = median["decomposition"] / median["fused pass"]
+    numbers["svd_over_pass"] = share, "", "a decomposition over a fused pass, medians"
+    numbers["pass_per_entry"] = median["fused pass"] / (n * d * d), "s", "a fused float32 pass, per entry of X"
+    numbers["svd_constant"] = median["decomposition"] / d**3, "s", "a decomposition at d = L = 100, over m^2 M"
+    small = bench(250, 25, rounds, 20)
+    numbers["small_iteration"] = (
+        float(np.median(small["an iteration"])),
+        "s",
+        "an iteration, n = 250, d = L = 25: median",
+    )
+    numbers["small_call"] = float(np.median(small["one iteration"])), "s", "a call with one iteration, the same"
+    counts = count_iterations(d)
+    what = "iterations of a fit, d = L = 100, rho = 0.2, delta = 0.1, alpha from 0.2 to 0.8"
+    numbers["iterations"] = float(np.median(counts)), "", f"{what}: median"
+    numbers["iterations_range"] = span(counts), "", what
+    return numbers
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    print(f"{get_num_threads()} threads")
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    bench(4000, 100, rounds, 2)
-    bench(250, 25, rounds, 20)
+    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10)

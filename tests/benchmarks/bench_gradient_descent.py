@@ -72,24 +72,34 @@ def bench(d, alpha, rounds):
     }
     seconds = interleaved(calls, rounds, burst=10)
     print(f"\nd = L = {d}, alpha = {alpha}: n = {n}, X of {data.X.nbytes / 1e6:.0f} MB in float32")
+    found = {}
     for name, pick in (("best", np.min), ("median", np.median)):
         step = pick(seconds["batch"])
         peak = 2 * SIDE**3 / pick(seconds["sgemm"])
-        loops = {form: pick(seconds[form]) for form in ("einsum", "product")}
-        ratios = [f"{form} {1e3 * t:6.2f} ms, ratio {REPLICAS * t / step:5.1f}" for form, t in loops.items()]
         share = 4 * n * d * d * REPLICAS / step / peak
+        ratio = {form: float(REPLICAS * pick(seconds[form]) / step) for form in ("einsum", "product")}
         print(
             f"{name:6} {1e3 * step:7.2f} ms, {share:4.0%} of sgemm at {peak / 1e9:.0f} Gflop/s; torch:",
-            "; ".join(ratios),
+            "; ".join(f"{form} {1e3 * pick(seconds[form]):6.2f} ms, ratio {ratio[form]:5.1f}" for form in ratio),
         )
+        found[name] = ratio | {"share": share}
+    return found["best"]
+
+
+def measure():
+    chosen = {name: value for name, value in environ.items() if name.startswith(("OPENBLAS_", "OMP_NUM"))}
+    print(f"torch {torch.__version__} on {torch.get_num_threads()} threads, numpy {np.__version__}, {chosen}")
+    numbers = {}
+    for d, alpha, rounds in ((50, 0.25, 20), (50, 0.45, 20), (100, 0.25, 10)):
+        best, key, what = bench(d, alpha, rounds), f"{d}_{100 * alpha:.0f}", f"d = L = {d}, alpha = {alpha}, best times"
+        numbers[f"share_{key}"] = float(best["share"]), "", f"speed of 64 replicas over that of sgemm, {what}"
+        for form in ("einsum", "product"):
+            numbers[f"{form}_{key}"] = best[form], "", f"torch by {form}, one replica at a time, over ours, {what}"
+    return numbers
 
 
 if __name__ == "__main__":
-    chosen = {name: value for name, value in environ.items() if name.startswith(("OPENBLAS_", "OMP_NUM"))}
-    print(f"torch {torch.__version__} on {torch.get_num_threads()} threads, numpy {np.__version__}, {chosen}")
     if len(sys.argv) > 1:
         bench(int(sys.argv[1]), float(sys.argv[2]), 20)
     else:
-        bench(50, 0.25, 20)
-        bench(50, 0.45, 20)
-        bench(100, 0.25, 10)
+        measure()

@@ -65,34 +65,40 @@ def interpolation(d):
     return seconds(lambda: nuclear_norm(data.X, data.y, tol=1e-6), repeats=2)
 
 
-COLUMNS = {  # the largest size of each: beyond, memory or patience ends
-    "GAMP pass": (gamp, 200),
-    "descent step": (descent, 100),
-    "sampler sweep": (sampler, 100),
-    "ridge": (regression, 100),
-    "nuclear norm": (interpolation, 200),
+COLUMNS = {  # the largest size of each (beyond, memory or patience ends), its key and what it is
+    "GAMP pass": (gamp, 200, "gamp", "an iteration of GAMP-RIE, alpha = 0.5"),
+    "descent step": (descent, 100, "descent", "a step of gradient descent with 64 replicas, alpha = 0.25"),
+    "sampler sweep": (sampler, 100, "sampler", "a sweep of the sampler, alpha = 0.5"),
+    "ridge": (regression, 100, "ridge", "a fit by ridge regression, alpha = 0.5"),
+    "nuclear norm": (interpolation, 200, "nuclear_norm", "a fit by the nuclear norm, alpha = 0.45, gap 1e-6"),
 }
 
 
-def main():
+def measure():
     print("   d" + "".join(f"{name:>16}" for name in COLUMNS) + "   (seconds)")
     times = {name: [] for name in COLUMNS}
     for d in SIZES:
         line = f"{d:4}"
-        for name, (measure, largest) in COLUMNS.items():
+        for name, (function, largest, _, _) in COLUMNS.items():
             if d > largest:
                 line += f"{'':16}"
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", bsr.ConvergenceWarning)  # runs are cut short on purpose
                 if d == SIZES[0]:
-                    measure(d)  # compiles
-                times[name].append(measure(d))
+                    function(d)  # compiles
+                times[name].append(function(d))
             line += f"{times[name][-1]:16.6f}"
         print(line, flush=True)
     growth = {name: np.log2(t[-1] / t[-2]) for name, t in times.items()}
     print("d^  " + "".join(f"{growth[name]:16.1f}" for name in COLUMNS))
+    numbers = {}
+    for name, (_, _, key, what) in COLUMNS.items():
+        for d, value in zip(SIZES, times[name], strict=False):
+            numbers[f"{key}_{d}"] = float(value), "s", f"{what}, d = L = {d}, one thread"
+        numbers[f"{key}_exponent"] = float(growth[name]), "", f"{what}: exponent of d between the two largest sizes"
+    return numbers
 
 
 if __name__ == "__main__":
-    main()
+    measure()

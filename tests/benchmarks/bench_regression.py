@@ -19,7 +19,7 @@ import pandas as pd
 from tensorly.regression import CPRegressor
 
 import bsr
-from bsr.regression import BilinearRegressor
+from bsr.regression import BilinearClassifier, BilinearRegressor
 
 RANK, DELTA, ALPHA = 3, 0.1, 0.5
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -62,6 +62,7 @@ def model_data(sizes, sets):
         "auto": ours("auto", main_effects=False),
         "bayes": ours("bayes", main_effects=False),
     }
+    numbers = {}
     for d in sizes:
         problem = bsr.Problem(ALPHA, 1.0, RANK / d, DELTA)
         theory = bsr.theory.bayes.mmse(ALPHA, 1.0, RANK / d, DELTA)
@@ -72,7 +73,30 @@ def model_data(sizes, sets):
                 seconds, S = timed(fit, data.X, data.y)
                 rows[name].append((seconds, bsr.mse(d * S, data.S)))
         print(f"d = L = {d}, n = {len(data.y)}: optimum in theory {theory:.4f}")
-        show(rows, "error")
+        what = f"d = L = {d}, n = {len(data.y)}, rank {RANK}, noise {DELTA}"
+        numbers |= named(show(rows, "error"), f"{d}", what, "error of S")
+        numbers[f"optimum_{d}"] = float(theory), "", f"the least error in theory, {what}"
+    return numbers
+
+
+def classes(sizes, sets):
+    methods = {
+        name: lambda X, y, name=name: BilinearClassifier(name, compare=False, main_effects=False).fit(X, y).coef_
+        for name in ("auto", "bayes")
+    }
+    numbers = {}
+    for d in sizes:
+        problem = bsr.Problem(2 * ALPHA, 1.0, RANK / d, channel=bsr.channels.Logistic(0.2))
+        rows = {name: [] for name in methods}
+        for seed in range(sets):
+            data = problem.sample(d, seed, np.float64)
+            for name, fit in methods.items():
+                seconds, S = timed(fit, data.X, data.y)
+                rows[name].append((seconds, np.vdot(S, data.S) / np.linalg.norm(S) / np.linalg.norm(data.S)))
+        print(f"classes, d = L = {d}, n = {len(data.y)}")
+        what = f"two classes, d = L = {d}, n = {len(data.y)}, rank {RANK}"
+        numbers |= named(show(rows, "cosine"), f"classes_{d}", what, "cosine with the teacher")
+    return numbers
 
 
 def proteins(sets):
@@ -86,6 +110,7 @@ def proteins(sets):
         "auto": ours("auto", scale="overall"),
         "bayes": ours("bayes", scale="overall"),
     }
+    numbers = {}
     for n in (400, 1600):
         rows = {name: [] for name in methods}
         for seed in range(sets):
@@ -99,14 +124,37 @@ def proteins(sets):
                 guess = shift + y[train].std() * np.tensordot(Z[test], S, 2)
                 rows[name].append((seconds, 1 - np.mean((guess - y[test]) ** 2) / np.var(y[test])))
         print(f"GB1, n = {n}")
-        show(rows, "R^2")
+        numbers |= named(show(rows, "R^2"), f"gb1_{n}", f"GB1, n = {n}", "R^2")
+    return numbers
 
 
 def show(rows, score):
+    """Prints, and returns the median seconds and the mean score of each method."""
+    found = {}
     for name, values in rows.items():
         seconds, scores = np.transpose(values)
         error = scores.std(ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.nan
         print(f"  {name:22} {np.median(seconds):8.2f} s   {score} {scores.mean():.4f} +- {error:.4f}", flush=True)
+        found[name] = float(np.median(seconds)), float(scores.mean())
+    return found
+
+
+def named(found, suffix, what, score):
+    """The numbers of a comparison; each time of ours also as a share of that of the rival with a penalty, if any."""
+    numbers, rival = {}, next((times for name, times in found.items() if name.startswith("cp,")), None)
+    for name, (seconds, mean) in found.items():
+        key = f"{name.replace(',', '').replace(' ', '_')}_{suffix}"
+        numbers[key] = seconds, "s", f"{name}: a fit, {what}, median"
+        numbers[f"{key}_score"] = mean, "", f"{name}: {score}, {what}, mean"
+        if rival and not name.startswith("cp"):
+            numbers[f"{key}_ratio"] = rival[0] / seconds, "", f"time of five starts of CP over that of {name}, {what}"
+    return numbers
+
+
+def measure(sizes=(20, 30), sets=3):
+    warm = bsr.Problem(0.5, 1.0, 0.3, 0.1).sample(10, 0, np.float64)
+    gamp(warm.X, warm.y)
+    return model_data(sizes, sets) | classes(sizes[:1], sets) | proteins(sets)
 
 
 def main():
@@ -114,10 +162,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[20, 30, 60])
     parser.add_argument("--sets", type=int, default=3)
     args = parser.parse_args()
-    warm = bsr.Problem(0.5, 1.0, 0.3, 0.1).sample(10, 0, np.float64)
-    gamp(warm.X, warm.y)
-    model_data(args.sizes, args.sets)
-    proteins(args.sets)
+    measure(args.sizes, args.sets)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ products, 3.5 for two float64 ones, 0.75 for reading X once (the best reading se
 import sys
 
 import numpy as np
-from _timing import interleaved, print_times
+from _timing import best_ratio, interleaved, print_times, ratios
 from numba import get_num_threads, njit, prange
 
 from bsr.sensing import adjoint, forward, fused
@@ -51,14 +51,28 @@ def bench(n, D, rounds, burst=3):
     print(f"\nn = {n}, D = {D}, X of {X32.nbytes / 1e6:.1f} MB in float32, {rounds} x {burst} calls each")
     print_times(seconds, "fused")
     print(f"best reading {X32.nbytes / seconds['read'].min() / 1e9:.1f} GB/s")
+    return seconds
+
+
+def measure():
+    print(f"{get_num_threads()} threads")
+    n, D = 5000, 10000
+    seconds = bench(n, D, 20)
+    numbers = {}
+    for key, name in (("gemv32", "two gemv, float32"), ("gemv64", "two gemv, float64"), ("read", "read")):
+        what = f"{name}, n = {n}, dL = {D}, over a fused pass"
+        numbers[key] = ratios(seconds, name, "fused"), "", f"{what}: medians, in four parts of the run"
+        numbers[f"{key}_best"] = best_ratio(seconds, name, "fused"), "", f"{what}: best times"
+    speed = 4e-9 * n * D / seconds["read"].min()
+    numbers["reading"] = speed, "GB/s", "best reading of X"
+    return numbers
 
 
 if __name__ == "__main__":
-    print(f"{get_num_threads()} threads")
     if len(sys.argv) > 1:
         bench(int(sys.argv[1]), int(sys.argv[2]), 12)
     else:
-        bench(5000, 10000, 20)
+        measure()
         bench(2500, 40000, 10)
         bench(500, 2500, 5, burst=50)
         bench(100, 400, 5, burst=200)

@@ -49,7 +49,7 @@ def read(path, block=2**26):
     return time.perf_counter() - start
 
 
-def main(d, alpha, iterations, folder, rho=0.2, delta=0.1):
+def fit(d, alpha, iterations, folder, rho=0.2, delta=0.1):
     watch = Watch()
     watch.start()
     bsr.estimators.gamp_rie(*(getattr(bsr.Problem(1.0).sample(8), key) for key in "Xy"), 2, iterations=2, tol=1e9)
@@ -59,8 +59,8 @@ def main(d, alpha, iterations, folder, rho=0.2, delta=0.1):
         os.sync()
         size = path.stat().st_size / 1e9
         print(f"drawn: (n, L, d) = {data.X.shape}, {size:.1f} GB, {time.perf_counter() - start:.0f} s", flush=True)
-        seconds = read(path)
-        print(f"read alone: {seconds:.1f} s, {size / seconds:.2f} GB/s", flush=True)
+        alone = read(path)
+        print(f"read alone: {alone:.1f} s, {size / alone:.2f} GB/s", flush=True)
         tokens = FileTokens(path, keep=False)
         start = time.perf_counter()
         tokens.residual(data.S, data.y)
@@ -73,16 +73,30 @@ def main(d, alpha, iterations, folder, rho=0.2, delta=0.1):
             error = bsr.mse(state.S, data.S)
             print(f"  {state.iteration}: {times[-1] - start:.0f} s, error {error:.5f}", flush=True)
 
-        fit = bsr.estimators.gamp_rie(data.X, data.y, round(rho * d), iterations=iterations, tol=1e-6, callback=report)
+        found = bsr.estimators.gamp_rie(
+            data.X, data.y, round(rho * d), iterations=iterations, tol=1e-6, callback=report
+        )
         seconds = np.diff(times)
     anonymous, total = watch.most
     theory = bsr.theory.bayes.mmse(data.problem.alpha, 1.0, rho, delta)
-    print(f"GAMP-RIE: {fit.iterations} passes, converged {fit.converged}, a pass {np.median(seconds):.1f} s (median)")
     print(
-        f"error {bsr.mse(fit.S, data.S):.5f}, theory {theory:.5f}; "
+        f"GAMP-RIE: {found.iterations} passes, converged {found.converged}, a pass {np.median(seconds):.1f} s (median)"
+    )
+    print(
+        f"error {bsr.mse(found.S, data.S):.5f}, theory {theory:.5f}; "
         f"resident {anonymous:.2f} GB anonymous, {total:.2f} GB"
     )
     watch.over.set()
+    return {
+        "tokens": (size, "GB", f"tokens in a file, d = L = {d}, alpha = {alpha}"),
+        "memory": (anonymous, "GB", "what a process that fits GAMP-RIE to them holds"),
+        "pass": (float(np.median(seconds)), "s", "one of its passes, median"),
+        "reading": (alone, "s", "reading the file and nothing else"),
+    }
+
+
+def measure():
+    return fit(360, 0.5, 8, None)
 
 
 if __name__ == "__main__":
@@ -92,4 +106,4 @@ if __name__ == "__main__":
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--folder", default=None)
     arguments = parser.parse_args()
-    main(arguments.d, arguments.alpha, arguments.iterations, arguments.folder)
+    fit(arguments.d, arguments.alpha, arguments.iterations, arguments.folder)
