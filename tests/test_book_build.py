@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib.util
+import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -217,21 +219,41 @@ def test_a_failure_of_the_build_itself_is_not_lost(building):
 
 
 CONFIGURATION = """
-extensions = ["myst_nb", "execute_chapters"]
+extensions = ["myst_nb", "sphinx_design", "execute_chapters", "measured", "status"]
+myst_enable_extensions = ["colon_fence"]
+measured_file = "measured.json"
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_output_stderr = "warn"
 html_theme = "basic"
 exclude_patterns = ["_build"]
 """
+STATUS = "# Status\n" + "".join(f"```{{status}} {part}\n```\n" for part in ("build", "chapters", "measurements"))
+RUN = {
+    "date": "2026-01-02",
+    "machine": "8 cores",
+    "threads": 1,
+    "seconds": 3,
+    "commit": "abc",
+    "others": 2.0,
+    "busy": True,
+}
+RECORD = {
+    "runs": {"a": RUN | {"versions": {"numpy": "2.0"}}},
+    "values": {"a.pass": {"value": 0.0123, "unit": "s", "what": "a pass over `X`"}},
+}
 
 
 @pytest.mark.slow
 def test_a_built_page_follows_what_it_depends_on(tmp_path):
     """A whole build: of a new book, with nothing to do, with another package, after a warning and after an error."""
     cell = "import pathlib\nprint('model', pathlib.Path('bsr/model.py').read_text())"
-    write(tmp_path, {"conf.py": CONFIGURATION, "index.md": "# Book\n```{toctree}\na\n```", "bsr/plotting.py": ""})
+    write(
+        tmp_path,
+        {"conf.py": CONFIGURATION, "index.md": "# Book\n```{toctree}\na\nbook/status\n```", "bsr/plotting.py": ""},
+    )
     write(tmp_path, {"bsr/model.py": "one", "a.ipynb": notebook(cell)})
+    write(tmp_path, {"book/status.md": STATUS, "measured.json": json.dumps(RECORD)})
     whole = nbformat.read(tmp_path / "a.ipynb", as_version=4)
     whole.cells.insert(0, nbformat.v4.new_markdown_cell("# A chapter", id="title"))
     nbformat.write(whole, tmp_path / "a.ipynb")
@@ -243,14 +265,24 @@ def test_a_built_page_follows_what_it_depends_on(tmp_path):
             command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
         )
 
-    def page():
-        return (tmp_path / "_build/html/a.html").read_text()
+    def page(name="a"):
+        return re.sub("<[^>]*>", "", (tmp_path / f"_build/html/{name}.html").read_text())
 
     first = build()
     assert first.returncode == 0, first.stderr
     assert "executed a.ipynb in" in first.stdout
     assert "model one" in page()
+    status = page("book/status")
+    assert re.search(r"A chapter\s+20\d\d-\d\d-\d\d \d\d:\d\d\s+\d+\s+1\s", status)
+    assert "cores, Python 3" in status
+    assert "a copy without its history" in status
+    assert re.search(r"a, 2026-01-02, on a busy machine\s+8 cores, 1 thread, 3 s, at commit abc; numpy 2.0", status)
+    assert re.search(r"a pass over X\s+12\xa0ms", status)
+    for private in (str(tmp_path), platform.node()):
+        assert private not in status
+    (cached,) = get_cache(tmp_path / "_build/.jupyter_cache").list_cache_records()
     assert "executed a.ipynb in" not in build().stdout
+    assert cached.data["executed"] in page("book/status"), "the time of what is shown"
     write(tmp_path, {"bsr/model.py": "two"})
     assert "executed a.ipynb in" in build().stdout
     assert "model two" in page()

@@ -12,9 +12,12 @@ import asyncio
 import hashlib
 import math
 import os
+import platform
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.pop("MPLBACKEND", None)  # before matplotlib reads it: figures belong on the page
@@ -35,6 +38,7 @@ LOGGER = logging.getLogger(__name__)
 RARE = ("sweep", "cli.py", "__main__.py")  # parts of the package that count for those chapters only that name them
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")  # of tracebacks
+PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "matplotlib")  # whose versions are kept with the outputs
 QUIET = ["--log-level=ERROR"]  # a kernel warns of other users of the machine each time that it starts
 
 
@@ -83,6 +87,12 @@ def lacks_figure(cell):
     """Whether a code cell has a caption for a figure, and no figure."""
     shown = {kind.split("/")[0] for output in cell.get("outputs", ()) for kind in output.get("data", ())}
     return "figure" in cell.metadata.get("mystnb", {}) and "image" not in shown
+
+
+def surroundings():
+    """What outputs and times were made with, in numbers that are no one's name."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"cores": available_cores(), "python": platform.python_version(), "packages": packages}
 
 
 def record_of(cache, notebook):
@@ -138,9 +148,9 @@ class Chapters:
         free = asyncio.Semaphore(jobs)
         async with asyncio.TaskGroup() as group:
             for name in names:
-                group.create_task(self._execute_one(name, free, os.environ | threads, len(names)))
+                group.create_task(self._execute_one(name, free, os.environ | threads, len(names), jobs))
 
-    async def _execute_one(self, name, free, environment, total):
+    async def _execute_one(self, name, free, environment, total, jobs):
         notebook, path = self.notebooks[name], self.root / name
         async with free:
             start = time.monotonic()
@@ -160,7 +170,8 @@ class Chapters:
         lost = [cell.metadata.mystnb.figure.name for cell in notebook.cells if lacks_figure(cell)]
         if lost:
             LOGGER.warning("%s: executed, but without %s; its outputs are not kept", name, ", ".join(lost))
-        data = {"execution_seconds": seconds, "depends": None if lost else self.depends[name]}
+        about = {"executed": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "jobs": jobs, "surroundings": surroundings()}
+        data = about | {"execution_seconds": seconds, "depends": None if lost else self.depends[name]}
         bundle = CacheBundleIn(notebook, str(path), data=data)
         self.cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
@@ -190,6 +201,8 @@ def available_cores():
 def execute_stale(app, env, added, changed, removed):
     """Bring the cache up to date; return the pages that show older outputs."""
     root, config = Path(app.srcdir), env.mystnb_config
+    if config.execution_mode == "off":
+        return []
     cache = get_cache(config.execution_cache_path)
     pages = {os.path.relpath(env.doc2path(page), root): page for page in sorted(env.found_docs)}
     pages = {name: page for name, page in pages.items() if name.endswith(".ipynb")}

@@ -104,7 +104,7 @@ def versions():
 def used():
     """Seconds of all cores, and of this process and those that it has waited for."""
     whole, own = psutil.cpu_times(), os.times()
-    return whole.user + whole.system, sum(own[:4])
+    return whole.user + whole.system + getattr(whole, "nice", 0.0), sum(own[:4])
 
 
 def run(script):
@@ -140,13 +140,16 @@ def record(script, numbers, about, path=FILE):
     for name, (value, unit, what) in numbers.items():
         values[f"{script}.{name}"] = {"value": _rounded(value), "unit": unit, "what": what}
     runs = kept["runs"] | {script: about}
-    whole = {"runs": dict(sorted(runs.items())), "values": dict(sorted(values.items()))}
+    ordered = sorted(values.items(), key=lambda item: item[0].split(".")[0])  # within a script as it tells them
+    whole = {"runs": dict(sorted(runs.items())), "values": dict(ordered)}
     path.write_text(_dumped(whole), encoding="utf-8")
 
 
 def _rounded(value):
-    """Four digits are more than a time is worth, and three times as many as a reader wants."""
-    return [_rounded(part) for part in value] if isinstance(value, list) else float(f"{value:.4g}")
+    """Counts as they are, of others four digits: more than a time is worth."""
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return value if isinstance(value, int) else float(f"{value:.4g}")
 
 
 def _dumped(whole):

@@ -38,13 +38,13 @@ def print_times(seconds, reference):
 
 def span(values):
     """The least and the largest of some numbers."""
-    return [float(min(values)), float(max(values))]
+    return [min(values), max(values)]
 
 
 def ratios(seconds, name, reference, parts=4):
     """Least and largest ratio of two medians, of which each part of the run gives one."""
     pairs = zip(*(np.array_split(seconds[key], parts) for key in (name, reference)), strict=True)
-    return span([np.median(a) / np.median(b) for a, b in pairs])
+    return span([float(np.median(a) / np.median(b)) for a, b in pairs])
 
 
 def best_ratio(seconds, name, reference):

@@ -72,7 +72,7 @@ def measure():
         key = name.replace(".", "_")
         numbers[f"{key}_cold"] = times["cold"], "s", f"first call of {name}, compiling {times['compiled']:.0f} kernels"
         numbers[f"{key}_warm"] = times["warm"], "s", f"first call of {name}, with compiled code on disk"
-        numbers[f"{key}_kernels"] = times["compiled"], "", f"kernels that the first call of {name} compiles"
+        numbers[f"{key}_kernels"] = int(times["compiled"]), "", f"kernels that the first call of {name} compiles"
     return numbers
 
 

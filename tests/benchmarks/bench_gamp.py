@@ -97,7 +97,7 @@ def measure(rounds=10):
     numbers["small_call"] = float(np.median(small["one iteration"])), "s", "a call with one iteration, the same"
     counts = count_iterations(d)
     what = "iterations of a fit, d = L = 100, rho = 0.2, delta = 0.1, alpha from 0.2 to 0.8"
-    numbers["iterations"] = float(np.median(counts)), "", f"{what}: median"
+    numbers["iterations"] = round(np.median(counts)), "", f"{what}: median"
     numbers["iterations_range"] = span(counts), "", what
     return numbers
 

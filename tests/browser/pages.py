@@ -1,9 +1,7 @@
 """What is read from the files of the built book, without a browser."""
 
 import os
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -44,59 +42,3 @@ def pages_with_sliders():
 def _source(page):
     notebook = (ROOT / page).with_suffix(".ipynb")
     return notebook.read_text() if notebook.exists() else ""
-
-
-class Page(HTMLParser):
-    """The anchors of a page, where its links lead and which files it shows.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        An HTML file.
-
-    Attributes
-    ----------
-    anchors : set of str
-        The values of every `id`, and of every `name` of an `a`.
-    links : list of str
-        The values of every `href` of an `a`.
-    sources : list of str
-        The values of every `src`, and of every `href` of a `link`.
-    """
-
-    def __init__(self, path):
-        super().__init__()
-        self.anchors, self.links, self.sources = set(), [], []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.anchors.update(attrs[key] for key in ("id", "name") if attrs.get(key) and (key == "id" or tag == "a"))
-        if tag == "a" and attrs.get("href"):
-            self.links.append(attrs["href"])
-        if tag == "link" and attrs.get("href"):
-            self.sources.append(attrs["href"])
-        if attrs.get("src"):
-            self.sources.append(attrs["src"])
-
-
-def target(page, link):
-    """The file and the anchor that a link of a page means, or None where it leads out of the book.
-
-    Parameters
-    ----------
-    page : pathlib.Path
-        The file that holds the link.
-    link : str
-        As written in the page.
-
-    Returns
-    -------
-    tuple of (pathlib.Path, str) or None
-    """
-    parts = urlsplit(link)
-    if parts.scheme or parts.netloc:
-        return None
-    path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-    return path / "index.html" if path.is_dir() else path, unquote(parts.fragment)
