@@ -66,7 +66,10 @@ def rendered(path):
     return links.Page(parser.render(path.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
+TEXTS = [path for pattern in ("*.md", ".github/**/*.md", "paper/*.md", "book/data/*.md") for path in ROOT.glob(pattern)]
+
+
+@pytest.mark.parametrize("path", sorted(TEXTS), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_to_files_of_the_repository(path):
     assert links.dead({path: rendered(path)}, ROOT, folders=True) == []
 

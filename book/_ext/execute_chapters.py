@@ -170,7 +170,7 @@ class Chapters:
         lost = [cell.metadata.mystnb.figure.name for cell in notebook.cells if lacks_figure(cell)]
         if lost:
             LOGGER.warning("%s: executed, but without %s; its outputs are not kept", name, ", ".join(lost))
-        about = {"executed": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "jobs": jobs, "surroundings": surroundings()}
+        about = {"executed": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "surroundings": surroundings() | {"jobs": jobs}}
         data = about | {"execution_seconds": seconds, "depends": None if lost else self.depends[name]}
         bundle = CacheBundleIn(notebook, str(path), data=data)
         self.cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

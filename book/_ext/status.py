@@ -37,9 +37,10 @@ def commit(folder):
 
 
 def in_words(place):
-    """On what a chapter ran, from what its record keeps."""
+    """On what a chapter ran, from the surroundings that its record keeps."""
     packages = ", ".join(f"{name} {number}" for name, number in place["packages"].items())
-    return f"{place['cores']} cores, Python {place['python']}, {packages}"
+    together = f"{place['jobs']} chapters at a time" if place["jobs"] > 1 else "one chapter after the other"
+    return f"{place['cores']} cores, {together}, Python {place['python']}, {packages}"
 
 
 def build(env):
@@ -48,9 +49,15 @@ def build(env):
     return [f"Built on {today} from {commit(env.srcdir)}, with Python {surroundings()['python']}; {packages}."]
 
 
+def number(page):
+    """Of a chapter, with a space, by the name of its file; nothing for others."""
+    digits = page.rpartition("/")[2].partition("_")[0]
+    return f"{int(digits)} " if digits.isdigit() else ""
+
+
 def chapters(env):
-    cache, root = get_cache(env.mystnb_config.execution_cache_path), Path(env.srcdir)
-    lines, places, total = ["| chapter | executed (UTC) | seconds | at a time |", "|---|---|---|---|"], [], 0.0
+    cache = get_cache(env.mystnb_config.execution_cache_path)
+    lines, places, total = ["| chapter | executed (UTC) | seconds |", "|---|---|---|"], [], 0.0
     for page in sorted(env.found_docs):
         path = Path(env.doc2path(page))
         if path.suffix != ".ipynb":
@@ -59,13 +66,10 @@ def chapters(env):
         about = record.data if record else {}
         total += about.get("execution_seconds", 0.0)
         seconds = f"{about['execution_seconds']:.0f}" if record else UNKNOWN
-        lines.append(
-            f"| {{doc}}`/{path.relative_to(root).with_suffix('').as_posix()}` | {about.get('executed', UNKNOWN)} "
-            f"| {seconds} | {about.get('jobs', UNKNOWN)} |"
-        )
+        lines.append(f"| {number(page)}{{doc}}`/{page}` | {about.get('executed', UNKNOWN)} | {seconds} |")
         place = in_words(about["surroundings"]) if "surroundings" in about else UNKNOWN
         places += [place] * (place not in places)
-    lines.append(f"| all of them | | {total:.0f} | |")
+    lines.append(f"| all of them | | {total:.0f} |")
     return [*lines, "", f"On what they ran: {'; or '.join(places)}."]
 
 
