@@ -24,9 +24,9 @@ from bsr.theory import bayes  # noqa: E402
 ORACLE = json.loads((TESTS / "data" / "mmse_oracle.json").read_text())
 
 
-def differences(function, key):
-    """From the table of that name, whose rows are arguments, what is expected, and a word."""
-    *arguments, expected = np.array([[float(value) for value in list(row.values())[:-1]] for row in ORACLE[key]]).T
+def differences(function, key, names):
+    """From the table of that name."""
+    *arguments, expected = np.array([[float(row[name]) for row in ORACLE[key]] for name in (*names, "mmse")])
     return abs(function(*arguments) - expected)
 
 
@@ -37,12 +37,13 @@ def free_entropy():
 
 
 def information():
-    """Differences, of functions of a noisy number, and of quadratures."""
+    """Relative differences, of functions of a noisy number, and of quadratures."""
     found = {True: [], False: []}
     for row in json.loads(channel_oracle.TABLE.read_text()):
         channel = channel_oracle.CHANNELS[row["channel"]]
         for name in ("information", "log_evidence"):
-            difference = abs(getattr(channel, name)(row["q"]) - float(row[name]))
+            expected = float(row[name])
+            difference = abs(getattr(channel, name)(row["q"]) - expected) / max(abs(expected), 1e-3)
             found[row["channel"] in test_channels.FAMILY].append(float(difference))
     return found
 
@@ -50,8 +51,8 @@ def information():
 def measure():
     numbers = {}
     for key, what, values in (
-        ("denoising", "`bsr.denoising.mmse`", differences(denoising.mmse, "denoising_mmse")),
-        ("bayes", "`bsr.theory.bayes.mmse`", differences(bayes.mmse, "bayes_mmse")),
+        ("denoising", "`bsr.denoising.mmse`", differences(denoising.mmse, "denoising_mmse", ("noise", "beta", "rho"))),
+        ("bayes", "`bsr.theory.bayes.mmse`", differences(bayes.mmse, "bayes_mmse", ("alpha", "beta", "rho", "delta"))),
         ("free_entropy", "`bsr.theory.bayes.free_entropy`", free_entropy()),
     ):
         against = "the integral of the MMSE" if key == "free_entropy" else "40-digit arithmetic"
@@ -61,9 +62,9 @@ def measure():
     numbers["channels"] = (
         max(family),
         "",
-        "information and evidence of labels that are functions of a noisy number, against mpmath",
+        "information and evidence of labels that are functions of a noisy number, against mpmath, relative",
     )
-    numbers["quadratures"] = max(quadratures), "", "the same of other labels, by quadrature"
+    numbers["quadratures"] = max(quadratures), "", "the same of other labels, by quadrature, relative"
     for key, (value, _, what) in numbers.items():
         print(f"{key:20} {value:10.2g}  {what}")
     return numbers
