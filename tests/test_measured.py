@@ -116,6 +116,8 @@ def test_a_summary_of_a_stored_experiment(measured, tmp_path):
     assert measured.summary(path) == ({10, 20}, 12, 345.0)
     path.write_text("seed,seconds\n1,1.5\n2,\n3,2.0\n")
     assert measured.summary(path) == (set(), 2, 3.5)
+    path.write_text("d,deviation\n10,1.5\n")
+    assert measured.summary(path) == ({10}, 0, 0), "made from other tables"
 
 
 CONFIGURATION = """

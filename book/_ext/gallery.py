@@ -24,6 +24,9 @@ class FillGalleries(SphinxTransform):
     def apply(self):
         for place in list(self.document.findall(gallery)):
             sections = [section for section in self.document.findall(nodes.section) if figure_of(section)]
+            if not sections and self.env.mystnb_config.execution_mode == "off":  # a look at the text alone
+                place.parent.remove(place)
+                continue
             if not sections:
                 raise ExtensionError(f"{self.env.docname}: a gallery without figures")
             place.replace_self(nodes.bullet_list("", *map(card, sections), classes=["gallery"]))
