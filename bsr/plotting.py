@@ -279,18 +279,18 @@ def _show_without_scripts(picture):
 
 
 def _image_tag(figure, alt, colors):
-    """The figure as an <img> with its pixels inside, reduced to a palette, two of them to a pixel of the page."""
+    """The figure as an <img> with its pixels inside, reduced to a palette, three to two pixels of the page."""
     import matplotlib.pyplot as plt
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(2 * PIXELS_PER_INCH)
+    figure.set_dpi(1.5 * PIXELS_PER_INCH)
     canvas.draw()
     plt.close(figure)
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     file = io.BytesIO()
-    pixels.quantize(colors, dither=Image.Dither.NONE).save(file, format="webp", lossless=True)  # two thirds of a PNG
+    pixels.quantize(colors, dither=Image.Dither.NONE).save(file, format="webp", lossless=True, quality=100, method=6)
     source = b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
     return (

@@ -4,7 +4,7 @@ import links
 import pytest
 from pages import BOOK, chapters, missing
 
-HEAVIEST = 3e6  # bytes of a page and its own images
+HEAVIEST = 1e6  # bytes of a page and its own images
 
 
 @pytest.fixture(scope="module")
