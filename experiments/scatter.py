@@ -1,8 +1,9 @@
-"""How much the error of one data set scatters, against the slope of its learning curve: from tables of experiments.
+"""How much the error of one data set scatters, and the slopes of its learning curve: from tables of experiments.
 
-Each row of a table is the mean of the same problem over data sets. The standard deviation between them is set beside
-the slope -d log(error) / d log(alpha) of the theory's curve, where the error is more than 2 per cent of the teacher and
-no phase is hard.
+Each row of a table is the mean of the same problem over data sets. An error is that over the mean square of the data
+set's own teacher. Its standard deviation from one data set to the next is set beside the slopes of the theory's curve,
+-d log(error) / d log(alpha) and, for numbers with noise, d log(error) / d log(delta), where the error is more than
+2 per cent and no phase is hard.
 
     python experiments/scatter.py
 
@@ -42,13 +43,17 @@ def theory(row, channel, alpha):
 
 
 def scatter(row, channel):
-    """Slope, relative standard deviation and number of data sets of a row; None where it is left out."""
-    alpha = row.n / (row.d * row.L) * np.exp([-STEP, STEP])
-    error = theory(row, channel, alpha)
+    """Slope, slope in the noise, relative deviation and number of data sets of a row; None where it is left out."""
+    alpha = row.n / (row.d * row.L)
+    error = theory(row, channel, alpha * np.exp([-STEP, STEP]))
     if not (np.isfinite(error).all() and error.min() > SMALLEST):
         return None
+    noise_slope = 0.0
+    if channel is None and row.delta > 0.0:
+        less, more = (theory(row._replace(delta=row.delta * math.exp(step)), None, alpha) for step in (-STEP, STEP))
+        noise_slope = math.log(more / less) / (2 * STEP)
     deviation = row.relative_error_se * math.sqrt(row.relative_error_count) / row.relative_error
-    return -math.log(error[1] / error[0]) / (2 * STEP), deviation, row.relative_error_count
+    return -math.log(error[1] / error[0]) / (2 * STEP), noise_slope, deviation, row.relative_error_count
 
 
 def main():
@@ -62,7 +67,7 @@ def main():
             if measured is not None:
                 kept = name, row.estimator, channel or "Linear", row.alpha, row.delta, row.d, row.L, row.r
                 found.append((*kept, *measured))
-    columns = "table estimator channel alpha delta d L r slope deviation data_sets".split()
+    columns = "table estimator channel alpha delta d L r slope noise_slope deviation data_sets".split()
     table = pd.DataFrame(found, columns=columns)
     table.to_csv(RESULTS / "scatter.csv", index=False, float_format="%.6g")
     print(f"{len(table)} rows")

@@ -163,7 +163,7 @@ def test_slider_shows_the_frame_of_its_value():
     assert [colour(frame)[0] for frame in stack.children] == [0.0, 0.2, 0.4]
     assert 'alt="A &lt;square&gt; (ρ = 0.4)"' in stack.children[2].value
     assert 'style="width: 192px' in stack.children[0].value
-    assert picture(stack.children[0]).size == (384, 192)  # twice as many pixels as the page asks for
+    assert picture(stack.children[0]).size == (288, 144)  # three for two that the page asks for
     assert plt.get_fignums() == []
 
 
