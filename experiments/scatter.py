@@ -21,7 +21,17 @@ from bsr import channels
 from bsr.theory import bayes, nuclear_norm
 
 RESULTS = Path(__file__).parent / "results"
-TABLES = ("finite_size", "finite_size_large", "finite_size_noise", "fig3", "fig5", "fig5_beta", "fig5_rho", "channels")
+TABLES = (
+    "finite_size",
+    "finite_size_large",
+    "finite_size_noise",
+    "fig3",
+    "fig5",
+    "fig5_beta",
+    "fig5_rho",
+    "channels",
+    "scatter_noise",
+)
 SMALLEST = 0.02  # of the errors: next to exact recovery a run recovers or does not
 STEP = 0.02  # of log(alpha), for the slope
 

@@ -1,9 +1,8 @@
 """The explorer of chapter 18: a directive for its place in a page, and the data that its scripts need.
 
-What a label tells is a series, made here from the package. The runs, and how much one data set scatters, are those of
-the tables of `experiments`, and costs those of the page on numerics. All of it is written into the built book as a
-script, because a page that is opened as a file may not fetch data. Scripts and styles go to pages with an explorer and
-to no other.
+What a label tells is a series, made here from the package. The runs are those of the tables of `experiments`, and costs
+those of the page on numerics. All of it is written into the built book as a script, because a page that is opened as a
+file may not fetch data. Scripts and styles go to pages with an explorer and to no other.
 """
 
 import json
@@ -75,13 +74,6 @@ def runs(results):
     ]
 
 
-def scatter(results):
-    """The factor of the law of scatter that chapter 18 draws: relative deviation = factor sqrt(slope / parameters)."""
-    table = pd.read_csv(results / "scatter.csv")
-    law = np.sqrt(table.slope / (table.r * (table.d + table.L - table.r)))
-    return {"factor": float(np.exp(np.log(table.deviation / law).mean()))}
-
-
 def costs(record):
     """What a fit takes, from the record of benchmarks: seconds, in the units that `costOf` of view.js multiplies."""
     values = json.loads(record.read_text(encoding="utf-8"))["values"]
@@ -131,7 +123,7 @@ def write_data(app, error):
         return
     results = Path(app.srcdir, "experiments", "results")
     record = Path(app.srcdir, "tests", "benchmarks", "measured.json")
-    data = labels() | {"runs": runs(results), "scatter": scatter(results), "cost": costs(record)}
+    data = labels() | {"runs": runs(results), "cost": costs(record)}
     path = Path(app.outdir, "_static", "explorer", "data.js")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"bsr.data = {json.dumps(data, separators=(',', ':'))};\n", encoding="utf-8")

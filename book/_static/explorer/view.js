@@ -31,7 +31,7 @@ bsr.explorer = (() => {
     d: {label: "dimension of a token, d", range: [2, 5000]},
     L: {label: "tokens in a sequence, L", range: [2, 5000]},
     r: {label: "rank of the teacher, r", range: [1, 1000]},
-    delta: {label: "variance of the noise, Δ", range: [1e-3, 10], zero: true},
+    delta: {label: "variance of the noise over that of the signal, Δ", range: [1e-3, 10], zero: true},
     scale: {label: "scale of h", range: [0.05, 3]},
     rate: {label: "mean count at h = 0, rate", range: [0.1, 10]},
     gain: {label: "slope of the logarithm, gain", range: [0.1, 1]},
@@ -50,14 +50,15 @@ bsr.explorer = (() => {
   };
 
   const readAddress = () => {
-    const given = new URLSearchParams(location.hash.slice(1)), state = {...DEFAULTS};
+    const given = new URLSearchParams(location.hash.slice(1)), state = {...DEFAULTS}, refused = [];
     let found = false;
     for (const key of Object.keys(DEFAULTS)) {
       if (!given.has(key)) continue;
       const value = key === "channel" ? given.get(key) : Number(given.get(key));
-      if (key === "channel" ? value in CHANNELS : wrong(key, value) === "") [state[key], found] = [value, true];
+      if (key === "channel" ? Object.hasOwn(CHANNELS, value) : wrong(key, value) === "") [state[key], found] = [value, true];
+      else refused.push(`${key} = ${given.get(key)}`);
     }
-    return [state, found];
+    return [state, found, refused];
   };
 
   const writeAddress = state => {
@@ -113,12 +114,12 @@ bsr.explorer = (() => {
   };
 
   // Methods with `at(alpha)`, their error, and `needs(error)`, an alpha.
-  const linearMethods = ({b, rho, delta}) => [
+  const linearMethods = ({b, rho, delta, alpha}) => [
     {key: "bayes", name: "Bayes-optimal", note: "message passing, GAMP-RIE, reaches it",
       at: alpha => methods.bayes(alpha, b, rho, delta), needs: error => (delta + error) / methods.noiseAtError(error, b, rho)},
     {key: "best", name: "nuclear norm, best penalty", note: "does not know the rank",
       at: alpha => methods.nuclearNorm(alpha, b, rho, delta, true), needs: error => methods.nuclearAlpha(error, b, rho, delta, true)},
-    {key: "minimal", name: "minimal nuclear norm", note: "fits every label",
+    {key: "minimal", name: "minimal nuclear norm", note: alpha < 1 ? "fits every label" : "beyond a sample an entry: least squares",
       at: alpha => methods.nuclearNorm(alpha, b, rho, delta, false), needs: error => methods.nuclearAlpha(error, b, rho, delta, false)},
     {key: "ridge", name: "ridge regression, best penalty", note: "flattens the sequence",
       at: alpha => methods.ridge(alpha, delta), needs: error => methods.ridgeAlpha(error, delta)},
@@ -168,12 +169,15 @@ bsr.explorer = (() => {
     return {key: "descent", name: `gradient descent, step ${run.step}`, note: `measured at d = ${largest}, one start`, at: inside, needs: null, points: own};
   });
 
-  // The standard deviation of the error of one data set, relative to it: chapter 18. For what tables know.
-  const SCATTERS = ["bayes", "minimal"];
+  // The relative standard deviation of the error of one data set, where the law of chapter 18, eq-18-scatter, is claimed.
+  const STEP = 0.02;
   const scatterOf = (method, at, error) => {
-    if (!SCATTERS.includes(method.key) || at.label.even || !(error > 0.02)) return NaN;
-    const slope = -Math.log(method.at(1.02 * at.alpha) / method.at(at.alpha / 1.02)) / (2 * Math.log(1.02));
-    return data.scatter.factor * Math.sqrt(Math.max(slope, 0) / at.freedom);
+    const noisy = at.channel === "linear" && at.delta > 0, known = method.key === "bayes" || (method.key === "minimal" && !noisy);
+    if (!known || at.label.even || !(error > 0.02)) return NaN;
+    const slope = f => Math.log(f(Math.exp(STEP)) / f(Math.exp(-STEP))) / (2 * STEP);
+    const s = -slope(factor => method.at(factor * at.alpha));
+    const c = noisy ? slope(factor => methods.bayes(at.alpha, at.b, at.rho, factor * at.delta)) : 0;
+    return s > 0.2 ? Math.sqrt(4 * s / at.freedom + c * c * 2 * (at.d + at.L) / (at.r * at.entries)) : NaN;
   };
 
   // Bytes and seconds of a fit in float32, by the measurements of the page on numerics.
@@ -184,8 +188,9 @@ bsr.explorer = (() => {
     if (method.key === "bayes" || method.key === "algorithmic") {
       return {bytes: X + 100 * (entries + n), seconds: cost.gamp_iterations * iteration * (at.channel === "linear" ? 1 : 2)};
     }
-    if (method.key === "best" || method.key === "minimal") return {bytes: X + 20 * (2 * entries + n), seconds: cost.nuclear_norm_iterations * iteration};
-    if (method.key === "ridge") return {bytes: X + 16 * few * few + 80 * (n + entries), seconds: cost.ridge * few * few * Math.max(n, entries)};
+    const flat = method.key === "ridge" || (method.key === "minimal" && at.alpha >= 1);
+    if (!flat && (method.key === "best" || method.key === "minimal")) return {bytes: X + 20 * (2 * entries + n), seconds: cost.nuclear_norm_iterations * iteration};
+    if (flat) return {bytes: X + 16 * few * few + 80 * (n + entries), seconds: cost.ridge * few * few * Math.max(n, entries)};
     return null;
   };
 
@@ -326,6 +331,13 @@ bsr.explorer = (() => {
       if (method.key === "descent" || !(error >= LEAST && error <= MOST)) continue;
       svg.append(draw("circle", {class: `point ${method.key}`, cx: x(at.alpha), cy: y(error), r: 5}));
     }
+    if (found.list.length > 1) {
+      found.list.forEach(({key, name}, i) => {
+        const line = bottom - 12 - 16 * (found.list.length - 1 - i);
+        svg.append(draw("path", {class: `curve ${key}`, d: `M${MARGIN.left + 8},${line - 4}h26`}));
+        svg.append(text(name, MARGIN.left + 40, line, {class: "small here-label"}));
+      });
+    }
     const side = x(at.alpha) > width / 2 ? {"text-anchor": "end", x: x(at.alpha) - 6} : {x: x(at.alpha) + 6};
     svg.append(draw("text", {...side, y: MARGIN.top + 14, class: "small here-label"}, "you are here"));
     svg.append(text("the error that you want", right - 4, y(at.error) - 5, {"text-anchor": "end", class: "small here-label"}));
@@ -342,17 +354,18 @@ bsr.explorer = (() => {
 
   const tableOf = found => {
     const {at} = found, classes = at.label.classes;
-    const heads = ["method", "error per entry", classes ? "wrong classes" : "squared error of a new label", `n for an error of ${number(at.error)}`, "memory of a fit", "its time"];
+    const heads = ["method", "error per entry (1: guess zero)", classes ? "wrong classes" : "squared error of a new label", `n for an error of ${number(at.error)}`, "memory of one fit", "its time"];
     const shortest = Math.min(...found.rows.map(row => row.needs).filter(Number.isFinite));
     const body = found.rows.map(({method, error, test, scatter, needs, cost}) => make("tr", {},
       make("th", {scope: "row"}, swatch(method.key), ` ${method.name}`, make("small", {}, method.note)),
-      make("td", {"data-head": heads[1]}, error > 0 && scatter > 0 ? withScatter(error, error * scatter) : Number.isNaN(error) ? "not measured here" : number(error)),
-      make("td", {"data-head": heads[2]}, Number.isNaN(test) ? "–" : classes ? `${number(100 * test)} %` : number(test)),
+      make("td", {"data-head": heads[1]}, error > 0 && Number.isFinite(error) && scatter > 0 ? withScatter(error, error * scatter) : Number.isNaN(error) ? "not measured here" : error === Infinity ? "diverges" : number(error)),
+      make("td", {"data-head": heads[2]}, make("span", {}, Number.isNaN(test) || test === Infinity ? "–" : classes ? `${number(100 * test)} %` : number(test),
+        test < Infinity && !classes ? make("small", {}, `R² ${(1 - test / at.label.labelVariance).toFixed(3)}`) : "")),
       make("td", {"data-head": heads[3]}, make("span", {}, count(needs), needs > shortest * 1.0001 ? make("small", {}, `${number(Number((needs / shortest).toPrecision(3)))} × the least`) : "")),
       make("td", {"data-head": heads[4]}, cost ? bytes(cost.bytes) : "–"),
       make("td", {"data-head": heads[5]}, cost ? duration(cost.seconds) : "–"),
     ));
-    return make("table", {class: "table"}, make("caption", {}, `At n = ${count(at.n)}, α = ${number(at.alpha)}, β = ${number(at.beta)}, ρ = ${number(at.rho)}`),
+    return make("table", {class: "table"}, make("caption", {}, `d = ${at.d}, L = ${at.L}, r = ${at.r}, ${CHANNELS[at.channel].name}, ${CHANNELS[at.channel].parameters.map(key => `${key === "delta" ? "Δ" : key} = ${number(at[key])}`).join(", ")}, n = ${count(at.n)}: α = ${number(at.alpha)}, β = ${number(at.beta)}, ρ = ${number(at.rho)}`),
       make("thead", {}, make("tr", {}, ...heads.map(head => make("th", {scope: "col"}, head)))), make("tbody", {}, ...body));
   };
 
@@ -360,6 +373,10 @@ bsr.explorer = (() => {
     const {at, rows} = found, told = rows.filter(row => Number.isFinite(row.error)).map(row => `${row.method.name} ${number(row.error)}`);
     return `Error per entry against the number of labelled sequences, both on logarithmic axes. At n = ${count(at.n)}: ${told.join("; ")}.`;
   };
+
+  // What is read aloud after a change.
+  const spokenOf = ({at, rows}) => `At n = ${count(at.n)}: ${rows.filter(row => Number.isFinite(row.error)).map(
+    ({method, error, needs}) => `${method.name} ${number(error)}${Number.isFinite(needs) ? `, and ${count(needs)} for ${number(at.error)}` : ""}`).join("; ")}.`;
 
   const codeOf = at => {
     const {parameters, python} = CHANNELS[at.channel], linear = at.channel === "linear";
@@ -370,13 +387,13 @@ bsr.explorer = (() => {
     const given = linear ? `delta=${at.delta}` : `channel=${channel}`;
     const problem = linear ? given : `delta=0.0, channel=${channel}`;
     const lines = ["import bsr", "", `d, L, r, n = ${at.d}, ${at.L}, ${at.r}, ${at.n}`, "ratios = dict(beta=L / d, rho=r / min(d, L))",
-      `bsr.theory.bayes.mmse(n / (d * L), **ratios, ${given})`];
+      `print(bsr.theory.bayes.mmse(n / (d * L), **ratios, ${given}))`];
     if (linear) {
-      lines.push(`bsr.theory.nuclear_norm.mse(n / (d * L), **ratios, ${given}, lam=None)  # 0.0: interpolation`);
-      lines.push(`bsr.theory.ridge.mse(n / (d * L), ${given})`);
+      lines.push(`print(bsr.theory.nuclear_norm.mse(n / (d * L), **ratios, ${given}, lam=None))  # 0.0: interpolation`);
+      lines.push(`print(bsr.theory.ridge.mse(n / (d * L), ${given}))`);
     }
-    lines.push(`d * L * bsr.theory.bayes.sample_complexity(${at.error}, **ratios, ${given})`, "", "# the same on data", `data = bsr.Problem(n / (d * L), **ratios, ${problem}).sample(d)`,
-      `fit = bsr.estimators.gamp_rie(data.X, data.y, rank=r${linear ? "" : `, channel=${channel}`})`, "bsr.mse(fit.S, data.S)");
+    lines.push(`print(d * L * bsr.theory.bayes.sample_complexity(${at.error}, **ratios, ${given}))`, "", "# the same on data", `data = bsr.Problem(n / (d * L), **ratios, ${problem}).sample(d)`,
+      `fit = bsr.estimators.gamp_rie(data.X, data.y, rank=r${linear ? "" : `, channel=${channel}`})`, "print(bsr.mse(fit.S, data.S))");
     return {shell: shell.join("\n"), python: lines.join("\n")};
   };
 
@@ -411,15 +428,15 @@ bsr.explorer = (() => {
   class Explorer {
     constructor(place) {
       this.place = place;
-      [this.state, this.linked] = readAddress();
+      [this.state, this.linked, this.refused] = readAddress();
       this.inputs = {};
       this.build();
       this.update({fine: true, address: false});
       if (this.linked) this.place.scrollIntoView();
       window.addEventListener("hashchange", () => {
-        const [state, found] = readAddress();
-        if (!found) return;
-        this.state = state;
+        const [state, found, refused] = readAddress();
+        if (!found && !refused.length) return;
+        [this.state, this.refused] = [state, refused];
         this.update({fine: true, address: false});
       });
       new ResizeObserver(() => this.paint()).observe(this.figure);
@@ -429,15 +446,16 @@ bsr.explorer = (() => {
       const field = key => {
         const id = `explorer-${key}`, {label} = FIELDS[key];
         const box = make("input", {type: "number", id, step: "any", min: 0, inputmode: "decimal", "aria-describedby": `${id}-problem`, onchange: () => this.typed(key), oninput: () => this.typed(key)});
-        const slider = make("input", {type: "range", min: 0, max: SLIDER, "aria-label": label, oninput: () => this.slid(key, false), onchange: () => this.slid(key, true)});
+        const slider = make("input", {type: "range", min: 0, max: SLIDER, "aria-label": `${label}, slider`, onkeydown: event => this.stepped(key, event), oninput: () => this.slid(key, false), onchange: () => this.slid(key, true)});
         const problem = make("span", {class: "problem", id: `${id}-problem`, role: "alert"});
         this.inputs[key] = {box, slider, problem, row: make("div", {class: "field"}, make("label", {for: id}, label), box, slider, problem)};
         return this.inputs[key].row;
       };
       this.kind = make("select", {id: "explorer-channel", onchange: () => this.set({channel: this.kind.value})},
         ...Object.entries(CHANNELS).map(([value, {name}]) => make("option", {value}, name)));
-      this.share = make("input", {type: "number", id: "explorer-share", step: "any", min: 0, max: 1, oninput: () => this.sharedIn()});
-      this.shareRow = make("div", {class: "field"}, make("label", {for: "explorer-share"}, "or R² of the best possible prediction, 1/(1 + Δ)"), this.share);
+      this.share = make("input", {type: "number", id: "explorer-share", step: "any", min: 0, max: 1, "aria-describedby": "explorer-share-problem", oninput: () => this.sharedIn()});
+      this.shareProblem = make("span", {class: "problem", id: "explorer-share-problem", role: "alert"});
+      this.shareRow = make("div", {class: "field"}, make("label", {for: "explorer-share"}, "or R² of the best possible prediction, 1/(1 + Δ)"), this.share, this.shareProblem);
       const presets = make("div", {class: "presets", role: "group", "aria-label": "examples"}, ...Object.entries(PRESETS).map(([name, values]) =>
         make("button", {type: "button", onclick: () => this.set({...values})}, name)));
       const form = make("form", {onsubmit: event => event.preventDefault()}, presets,
@@ -494,9 +512,24 @@ bsr.explorer = (() => {
       this.update({fine: settled, sliding: key});
     }
 
+    // An arrow key moves a whole number, though many places of the slider may mean the same one.
+    stepped(key, event) {
+      const way = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1}[event.key];
+      if (!way || !WHOLE.includes(key)) return;
+      event.preventDefault();
+      const {slider} = this.inputs[key];
+      let place = Number(slider.value);
+      do place += way;
+      while (place > 0 && place < SLIDER && way * (fromSlider(key, place) - this.state[key]) <= 0);
+      slider.value = place;
+      this.slid(key, true);
+    }
+
     sharedIn() {
-      const share = Number(this.share.value);
-      if (!(share > 0 && share <= 1)) return;
+      const share = Number(this.share.value), fits = share > 0 && share <= 1;
+      this.share.setAttribute("aria-invalid", !fits);
+      this.shareProblem.textContent = fits ? "" : "must be above 0 and at most 1";
+      if (!fits) return;
       this.state.delta = Number((1 / share - 1).toPrecision(6));
       this.update({fine: true, typing: "share"});
     }
@@ -518,8 +551,15 @@ bsr.explorer = (() => {
       const {parameters} = CHANNELS[state.channel];
       for (const key of ["delta", "scale", "rate", "gain"]) inputs[key].row.hidden = !parameters.includes(key);
       this.shareRow.hidden = state.channel !== "linear";
-      if (typing !== "share") this.share.value = Number((1 / (1 + state.delta)).toPrecision(4));
-      if (address) writeAddress(state);
+      if (typing !== "share") {
+        this.share.value = Number((1 / (1 + state.delta)).toPrecision(4));
+        this.share.setAttribute("aria-invalid", false);
+        this.shareProblem.textContent = "";
+      }
+      if (address) {
+        writeAddress(state);
+        this.refused = [];
+      }
       clearTimeout(this.later);
       this.later = setTimeout(() => this.compute(fine), 0);
     }
@@ -545,13 +585,20 @@ bsr.explorer = (() => {
 
     tell() {
       const {found} = this, {at} = found, code = codeOf(at);
-      this.notice.textContent = found.outside.length ? `Not tested here: ${found.outside.join("; ")}. Compare with the package.` : "";
+      this.notice.textContent = [
+        this.refused.length ? `The address asks for ${this.refused.join(", ")}, which cannot be.` : "",
+        found.outside.length ? `Not tested here: ${found.outside.join("; ")}. Compare with the package.` : "",
+      ].filter(Boolean).join(" ");
       this.table.replaceChildren(tableOf(found));
-      this.summary.textContent = summaryOf(found);
+      clearTimeout(this.quiet);
+      this.quiet = setTimeout(() => this.summary.textContent = spokenOf(found), 600);
       const parts = found.thresholds.flatMap(([symbol, index, where, meaning]) =>
         [` ${symbol}`, make("sub", {}, index), ` = ${number(where)}, ${meaning}: n = ${count(where * at.entries)}.`]);
       this.notes.replaceChildren(`The teacher has ${count(at.entries)} entries and ${count(at.freedom)} free parameters.`, ...parts, " ", [
-        found.rows.some(row => row.scatter > 0) ? "± is the standard deviation of one data set; it is known for methods that we ran." : "",
+        found.rows.some(row => row.scatter > 0) ? "± is the standard deviation from one data set to the next, of the error over the mean square of the data set's own teacher; it stands where the law below has been seen to hold." : "",
+        "Memory and time are of one fit in float32, at a known penalty, on the machine of the page on numerics.",
+        at.rho > 1 ? "The rank exceeds a side: the teacher has full rank." : "",
+        at.channel === "linear" ? "" : "For labels of this kind the book has no theory of methods that do not know the rank.",
         found.runs.length ? "Markers are runs of ours at these ratios, larger ones at larger d." : "",
       ].join(" "));
       this.codePlace.replaceChildren(codeBlock("Shell", code.shell), codeBlock("Python", code.python));
