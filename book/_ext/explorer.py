@@ -53,7 +53,8 @@ def rows(results, names):
     """Rows of tables, each with the ratios of its whole-numbered sizes; errors in units of the teacher's own square."""
     for name in names:
         for row in pd.read_csv(results / f"{name}.csv", comment="#").to_dict("records"):
-            if row["estimator"] in ("gamp_rie", "nuclear_norm", "gradient_descent"):
+            known = row["estimator"] in ("gamp_rie", "nuclear_norm", "gradient_descent")
+            if known and math.isfinite(row["relative_error"]):  # not so where every run diverged
                 d, L = row["d"], row["L"]
                 row |= {"beta": L / d, "rho": row["r"] / min(d, L), "alpha": row["n"] / (d * L)}
                 yield row
@@ -86,6 +87,7 @@ def costs(record):
         "gamp_iterations": one["gamp.iterations"],
         "nuclear_norm_iterations": one["nuclear_norm.fit_100"] / iteration,
         "ridge": one["growth.ridge_100"] / (many**2 * entries),
+        "channels": {kind: one[f"channels.{kind}"] for kind in ("sign", "relu", "abs", "logistic", "poisson")},
     }
 
 

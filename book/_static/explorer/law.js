@@ -83,7 +83,7 @@ bsr.law = (() => {
     let gap = [saddle, saddle];
     if (saddle > 0 && slopeOf(saddle, b, rho, noise) > 0) {
       let start = saddle;
-      while (slopeOf(start, b, rho, noise) > 0) start *= 0.5;
+      while (start > 1e-300 && slopeOf(start, b, rho, noise) > 0) start *= 0.5;
       gap = [
         criticalPoint(start, saddle, b, rho, noise),
         criticalPoint(saddle, kappa1 - 1e-9 * (kappa1 - saddle), b, rho, noise),
@@ -308,7 +308,7 @@ bsr.law = (() => {
       }
     }
     let squares = 0, differences = 0, start = 0, stop = FIRST * near;
-    for (;;) {
+    for (let pieces = 0; pieces < 200; pieces++) {
       const up = start >= end;
       stop = Math.min(stop, end);
       for (let j = 0; j < (up ? GAUSS.length / 2 : GAUSS.length); j++) {
@@ -337,6 +337,7 @@ bsr.law = (() => {
       if (up) return [squares, differences];
       [start, stop] = [stop, GROWTH * stop];
     }
+    return [NaN, NaN];
   };
 
   // What a threshold needs of a law, made once for a noise.

@@ -326,7 +326,7 @@ bsr.methods = (() => {
     const weak = weakRecovery(which), strong = which.exact ? strongRecovery(b, rho) / which.exact : NaN;
     const least = which.information(0, 1), most = which.information(1, 0);
     const high = least > 1e-12 ? Math.log(1e4 / least) : FARTHEST;
-    const low = Number.isFinite(most) ? Math.log(1e-4 / most) : NEAREST + Math.min(0, Math.log(rho) - Math.log(b));
+    const low = Number.isFinite(most) ? Math.log(1e-8 / most) : NEAREST + Math.min(0, Math.log(rho) - Math.log(b));
     const fine = Math.log(1e3), coarse = Math.log(1e-4 * Math.min(1, rho) / b);
     const at = x => {
       const [q, error] = overlapAndError(Math.exp(x), b, rho), information = which.information(q, error);

@@ -54,9 +54,9 @@ bsr.explorer = (() => {
     let found = false;
     for (const key of Object.keys(DEFAULTS)) {
       if (!given.has(key)) continue;
-      const value = key === "channel" ? given.get(key) : Number(given.get(key));
+      const text = given.get(key).trim(), value = key === "channel" ? text : text === "" ? NaN : Number(text);
       if (key === "channel" ? Object.hasOwn(CHANNELS, value) : wrong(key, value) === "") [state[key], found] = [value, true];
-      else refused.push(`${key} = ${given.get(key)}`);
+      else refused.push(`${key} = ${text}`);
     }
     return [state, found, refused];
   };
@@ -70,10 +70,10 @@ bsr.explorer = (() => {
   // What is wrong with a number that was typed: nothing, or words.
   const wrong = (key, value) => {
     if (!Number.isFinite(value)) return "a number is missing";
-    if (WHOLE.includes(key)) return Number.isInteger(value) && value >= 1 && value <= 1e13 ? "" : "must be a whole number, 1 or more";
-    if (key === "error") return value > 0 && value < 1 ? "" : "must be between 0 and 1";
-    if (key === "delta") return value >= 0 ? "" : "must be zero or positive";
-    return value > 0 ? "" : "must be positive";
+    if (WHOLE.includes(key)) return Number.isInteger(value) && value >= 1 && value <= (key === "n" ? 1e13 : 1e6) ? "" : "must be a whole number, 1 or more, and not so large";
+    if (key === "error") return value >= 1e-9 && value <= 1 - 1e-9 ? "" : "must be between 0 and 1, and not within a billionth";
+    if (key === "delta") return value >= 0 && value <= 1e6 ? "" : "must be zero or positive, and at most a million";
+    return value > 0 && value <= 1e6 ? "" : "must be positive, and at most a million";
   };
 
   // --- numbers as words ---------------------------------------------------------------------------------------------
@@ -98,8 +98,8 @@ bsr.explorer = (() => {
     return `${x < 10 ? Number(x.toPrecision(2)) : Math.round(x)} ${units[i]}`;
   };
   const bytes = x => sized(x, ["B", "kB", "MB", "GB", "TB", "PB"], 1000);
-  const duration = s => (s < 0.95 ? `${Number((1000 * s).toPrecision(1))}\u00a0ms` : s < 100 ? `${Number(s.toPrecision(2))}\u00a0s`
-    : s < 6000 ? `${Math.round(s / 60)} min` : s < 1e6 ? `${Number((s / 3600).toPrecision(2))} h` : `${number(s / 86400)} days`);
+  const duration = s => (s < 1 ? "< 1\u00a0s" : s < 100 ? `${Number(s.toPrecision(1))}\u00a0s`
+    : s < 6000 ? `${Math.round(s / 60)}\u00a0min` : s < 1e6 ? `${Number((s / 3600).toPrecision(1))}\u00a0h` : `${number(Number((s / 86400).toPrecision(1)))}\u00a0days`);
 
   // --- what the methods achieve -------------------------------------------------------------------------------------
 
@@ -133,10 +133,13 @@ bsr.explorer = (() => {
       curve = {key, made, thresholds: methods.thresholdsOf(made)};
     }
     const {made, thresholds} = curve, hard = Number.isFinite(thresholds.algorithmic) && Number.isFinite(thresholds.information);
-    const optimal = {key: "bayes", name: "Bayes-optimal", note: at.label.even ? "up to the sign" : "message passing reaches it",
-      at: alpha => methods.channelErrors(made, alpha).optimal, needs: error => methods.channelAlpha(made, error, "optimal", thresholds).alpha};
-    const passing = {key: "algorithmic", name: "message passing", note: "from no information",
-      at: alpha => methods.channelErrors(made, alpha).algorithmic, needs: error => methods.channelAlpha(made, error, "algorithmic", thresholds).alpha};
+    const here = methods.channelErrors(made, at.alpha), reached = here.optimal === here.algorithmic;
+    const notes = [at.label.even ? "up to the sign" : "", reached ? "message passing reaches it" : "no fast method is known to reach it"];
+    const through = kind => error => methods.channelAlpha(made, error, kind, thresholds);
+    const optimal = {key: "bayes", name: "Bayes-optimal", note: notes.filter(Boolean).join("; "), slow: !reached,
+      at: alpha => methods.channelErrors(made, alpha).optimal, through: through("optimal")};
+    const passing = {key: "algorithmic", name: "message passing", note: "GAMP-RIE, from no information",
+      at: alpha => methods.channelErrors(made, alpha).algorithmic, through: through("algorithmic")};
     return hard ? [optimal, passing] : [optimal];
   };
 
@@ -173,25 +176,30 @@ bsr.explorer = (() => {
   const STEP = 0.02;
   const scatterOf = (method, at, error) => {
     const noisy = at.channel === "linear" && at.delta > 0, known = method.key === "bayes" || (method.key === "minimal" && !noisy);
-    if (!known || at.label.even || !(error > 0.02)) return NaN;
+    if (!known || at.label.even || !(error > 0.02) || Math.min(at.d, at.L) < SMALL) return NaN;
     const slope = f => Math.log(f(Math.exp(STEP)) / f(Math.exp(-STEP))) / (2 * STEP);
     const s = -slope(factor => method.at(factor * at.alpha));
     const c = noisy ? slope(factor => methods.bayes(at.alpha, at.b, at.rho, factor * at.delta)) : 0;
     return s > 0.2 ? Math.sqrt(4 * s / at.freedom + c * c * 2 * (at.d + at.L) / (at.r * at.entries)) : NaN;
   };
 
-  // Bytes and seconds of a fit in float32, by the measurements of the page on numerics.
+  // Bytes of a fit in float32, X and what `memory` of each estimator adds; seconds by the record of benchmarks.
   const costOf = (method, at) => {
-    const {entries, n} = at, m = Math.min(at.d, at.L), X = 4 * n * entries, cost = data.cost;
-    const pass = cost.pass * n * entries, iteration = pass + cost.svd * m * m * Math.max(at.d, at.L);
-    const few = Math.min(n, entries);
+    const {entries, n} = at, {cost} = data, X = 4 * n * entries, few = Math.min(n, entries);
+    const iteration = cost.pass * n * entries + cost.svd * Math.min(at.d, at.L) ** 2 * Math.max(at.d, at.L);
+    if (method.slow || method.points) return null;
     if (method.key === "bayes" || method.key === "algorithmic") {
-      return {bytes: X + 100 * (entries + n), seconds: cost.gamp_iterations * iteration * (at.channel === "linear" ? 1 : 2)};
+      const linear = at.channel === "linear", more = linear ? 0 : 8 * (20 * entries + 12 * n);
+      return {bytes: X + 8 * Math.min(300_000, n * entries) + 96 * (n + entries) + more,
+        seconds: cost.gamp_iterations * iteration * (linear ? 1 : cost.channels[at.channel])};
     }
-    const flat = method.key === "ridge" || (method.key === "minimal" && at.alpha >= 1);
-    if (!flat && (method.key === "best" || method.key === "minimal")) return {bytes: X + 20 * (2 * entries + n), seconds: cost.nuclear_norm_iterations * iteration};
-    if (flat) return {bytes: X + 16 * few * few + 80 * (n + entries), seconds: cost.ridge * few * few * Math.max(n, entries)};
-    return null;
+    if (method.key === "ridge" || at.alpha >= 1 && method.key === "minimal") {
+      const system = 8 * few * few;
+      return {bytes: X + 80 * (n + entries) + system + Math.max(system, 8 * Math.min(2 ** 22, n * entries)),
+        seconds: cost.ridge * few * few * Math.max(n, entries)};
+    }
+    const factors = 16 * few * few + (method.key === "minimal" ? 8 * n * entries : 0);
+    return {bytes: X + (factors > 4e9 ? 0 : factors) + 400 * (n + entries), seconds: cost.nuclear_norm_iterations * iteration};
   };
 
   // What lies outside of the box in which the numbers were tested.
@@ -213,7 +221,8 @@ bsr.explorer = (() => {
       const error = method.at(at.alpha), q = 1 - error;
       const known = Number.isFinite(error) && error <= 1, isBayes = method.key === "bayes" || method.key === "algorithmic";
       const test = at.channel === "linear" ? error + at.delta : known && isBayes ? at.label.testError(q, error) : NaN;
-      return {method, error, test, scatter: scatterOf(method, at, error), needs: method.needs ? at.entries * method.needs(at.error) : NaN, cost: costOf(method, at)};
+      const {alpha, jump} = method.through ? method.through(at.error) : {alpha: method.needs ? method.needs(at.error) : NaN, jump: false};
+      return {method, error, test, scatter: scatterOf(method, at, error), needs: at.entries * alpha, jump, cost: costOf(method, at)};
     });
     return {at, list, rows, thresholds: thresholdsOf(at), outside: outside(at), runs: runsAt(at)};
   };
@@ -354,14 +363,14 @@ bsr.explorer = (() => {
 
   const tableOf = found => {
     const {at} = found, classes = at.label.classes;
-    const heads = ["method", "error per entry (1: guess zero)", classes ? "wrong classes" : "squared error of a new label", `n for an error of ${number(at.error)}`, "memory of one fit", "its time"];
+    const heads = ["method", "error per entry (1: guess zero)", classes ? "wrong classes" : "squared error of a new label", `n for an error of ${number(at.error)}`, "memory of one fit", "its time, about"];
     const shortest = Math.min(...found.rows.map(row => row.needs).filter(Number.isFinite));
-    const body = found.rows.map(({method, error, test, scatter, needs, cost}) => make("tr", {},
+    const body = found.rows.map(({method, error, test, scatter, needs, jump, cost}) => make("tr", {},
       make("th", {scope: "row"}, swatch(method.key), ` ${method.name}`, make("small", {}, method.note)),
-      make("td", {"data-head": heads[1]}, error > 0 && Number.isFinite(error) && scatter > 0 ? withScatter(error, error * scatter) : Number.isNaN(error) ? "not measured here" : error === Infinity ? "diverges" : number(error)),
+      make("td", {"data-head": heads[1]}, error > 0 && Number.isFinite(error) && scatter > 0 ? withScatter(error, error * scatter) : Number.isNaN(error) ? (method.points ? "not measured here" : "–") : error === Infinity ? "diverges" : number(error)),
       make("td", {"data-head": heads[2]}, make("span", {}, Number.isNaN(test) || test === Infinity ? "–" : classes ? `${number(100 * test)} %` : number(test),
         test < Infinity && !classes ? make("small", {}, `R² ${(1 - test / at.label.labelVariance).toFixed(3)}`) : "")),
-      make("td", {"data-head": heads[3]}, make("span", {}, count(needs), needs > shortest * 1.0001 ? make("small", {}, `${number(Number((needs / shortest).toPrecision(3)))} × the least`) : "")),
+      make("td", {"data-head": heads[3]}, make("span", {}, count(needs), needs > shortest * 1.0001 ? make("small", {}, `${number(Number((needs / shortest).toPrecision(3)))} × the least`) : "", jump ? make("small", {}, "a jump passes it") : "")),
       make("td", {"data-head": heads[4]}, cost ? bytes(cost.bytes) : "–"),
       make("td", {"data-head": heads[5]}, cost ? duration(cost.seconds) : "–"),
     ));
@@ -378,7 +387,7 @@ bsr.explorer = (() => {
   const spokenOf = ({at, rows}) => `At n = ${count(at.n)}: ${rows.filter(row => Number.isFinite(row.error)).map(
     ({method, error, needs}) => `${method.name} ${number(error)}${Number.isFinite(needs) ? `, and ${count(needs)} for ${number(at.error)}` : ""}`).join("; ")}.`;
 
-  const codeOf = at => {
+  const codeOf = (at, jump) => {
     const {parameters, python} = CHANNELS[at.channel], linear = at.channel === "linear";
     const sizes = `--d ${at.d} --L ${at.L} --r ${at.r}`;
     const label = (linear ? "" : ` --channel ${at.channel}`) + parameters.map(key => (key === "delta" && at.delta === 0 ? "" : ` --${key} ${at[key]}`)).join("");
@@ -392,8 +401,8 @@ bsr.explorer = (() => {
       lines.push(`print(bsr.theory.nuclear_norm.mse(n / (d * L), **ratios, ${given}, lam=None))  # 0.0: interpolation`);
       lines.push(`print(bsr.theory.ridge.mse(n / (d * L), ${given}))`);
     }
-    lines.push(`print(d * L * bsr.theory.bayes.sample_complexity(${at.error}, **ratios, ${given}))`, "", "# the same on data", `data = bsr.Problem(n / (d * L), **ratios, ${problem}).sample(d)`,
-      `fit = bsr.estimators.gamp_rie(data.X, data.y, rank=r${linear ? "" : `, channel=${channel}`})`, "print(bsr.mse(fit.S, data.S))");
+    lines.push(`print(d * L * bsr.theory.bayes.sample_complexity(${at.error}, **ratios, ${given}))${jump ? "  # a jump passes this error: see bsr.theory.bayes.thresholds" : ""}`, "", "# the same on data", `data = bsr.Problem(n / (d * L), **ratios, ${problem}).sample(d)`,
+      `fit = bsr.estimators.gamp_rie(data.X, data.y, rank=r${linear ? "" : `, channel=${channel}`})`, `print(bsr.mse(fit.S, data.S${at.label.even ? ", up_to_sign=True" : ""}))`);
     return {shell: shell.join("\n"), python: lines.join("\n")};
   };
 
@@ -501,7 +510,7 @@ bsr.explorer = (() => {
       problem.textContent = words;
       if (!words && value !== this.state[key]) {
         this.state[key] = value;
-        this.update({fine: true, typing: key});
+        this.update({fine: false, typing: key});
       }
     }
 
@@ -531,7 +540,7 @@ bsr.explorer = (() => {
       this.shareProblem.textContent = fits ? "" : "must be above 0 and at most 1";
       if (!fits) return;
       this.state.delta = Number((1 / share - 1).toPrecision(6));
-      this.update({fine: true, typing: "share"});
+      this.update({fine: false, typing: "share"});
     }
 
     // Numbers at once; curves after the browser has shown them, and finer ones when nothing moves.
@@ -561,7 +570,9 @@ bsr.explorer = (() => {
         this.refused = [];
       }
       clearTimeout(this.later);
+      clearTimeout(this.rest);
       this.later = setTimeout(() => this.compute(fine), 0);
+      if (!fine) this.rest = setTimeout(() => this.compute(true), 400);
     }
 
     compute(fine) {
@@ -584,7 +595,7 @@ bsr.explorer = (() => {
     }
 
     tell() {
-      const {found} = this, {at} = found, code = codeOf(at);
+      const {found} = this, {at} = found, code = codeOf(at, found.rows[0].jump);
       this.notice.textContent = [
         this.refused.length ? `The address asks for ${this.refused.join(", ")}, which cannot be.` : "",
         found.outside.length ? `Not tested here: ${found.outside.join("; ")}. Compare with the package.` : "",
@@ -594,7 +605,7 @@ bsr.explorer = (() => {
       this.quiet = setTimeout(() => this.summary.textContent = spokenOf(found), 600);
       const parts = found.thresholds.flatMap(([symbol, index, where, meaning]) =>
         [` ${symbol}`, make("sub", {}, index), ` = ${number(where)}, ${meaning}: n = ${count(where * at.entries)}.`]);
-      this.notes.replaceChildren(`The teacher has ${count(at.entries)} entries and ${count(at.freedom)} free parameters.`, ...parts, " ", [
+      this.notes.replaceChildren(`Entries of the teacher: ${count(at.entries)}; free parameters: ${count(at.freedom)}.`, ...parts, " ", [
         found.rows.some(row => row.scatter > 0) ? "± is the standard deviation from one data set to the next, of the error over the mean square of the data set's own teacher; it stands where the law below has been seen to hold." : "",
         "Memory and time are of one fit in float32, at a known penalty, on the machine of the page on numerics.",
         at.rho > 1 ? "The rank exceeds a side: the teacher has full rank." : "",
