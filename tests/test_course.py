@@ -52,6 +52,17 @@ def test_exercises_in_class_are_not_given_as_homework_too():
     assert len(given) == len(set(given)) >= 15
 
 
+def test_exercises_of_a_lecture_are_in_the_notebooks_of_its_row():
+    rows = dict(re.findall(r"^\| (\d) \| (chapter .*\{exercises\}.*) \|$", COURSE, re.MULTILINE))
+    assert set(map(int, rows)) == set(LECTURES)
+    for number, row in rows.items():
+        named = {exercise[:2] for exercise in re.findall(r"\{ref\}`ex-([^`]*)`", LECTURES[int(number)])}
+        assert named == set(re.findall(r"\{exercises\}`(\d\d)_", row)), number
+        assert re.findall(r"chapter (\d+): \{exercises\}`0?(\d+)_", row) == [
+            (chapter, chapter) for chapter in re.findall(r"chapter (\d+)", row)
+        ]
+
+
 def test_cells_show_what_the_lectures_say(taught):
     session, (first, second, third, fourth) = taught
     on_data, in_theory, best = numbers(first)[-3:]

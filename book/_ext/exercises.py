@@ -2,7 +2,7 @@
 
 They are cut from the chapter's own notebook when its page is written, which links to them. The solutions bring along
 the cells of the chapter that define what they use. What Jupyter cannot resolve, such as the number of an equation, is
-put in words.
+put in words. On any page the role {exercises}`09_gamp_rie` links to both notebooks of a chapter.
 """
 
 import ast
@@ -14,6 +14,7 @@ import nbformat
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxRole
 
 FOLDER = "_downloads/exercises"
 GATE = re.compile(r"^```\{(exercise|solution)-(start|end)\} ?(.*)\n(?::.*\n)*```\n?", re.MULTILINE)
@@ -163,6 +164,28 @@ class Speaker:
         return f"{who}, {entry.fields['year']}"
 
 
+def file_of(name, kind):
+    """Where a notebook is, relative to the book."""
+    return f"{FOLDER}/{name}-{kind}.ipynb"
+
+
+def link(name, kind, page, text):
+    """A link from a page to the notebook of this kind, exercises or solutions, of a chapter."""
+    return nodes.reference(
+        "", text, refuri=posixpath.relpath(file_of(name, kind), posixpath.dirname(page)), internal=True
+    )
+
+
+class ExerciseLinks(SphinxRole):
+    def run(self):
+        path = Path(self.env.srcdir, "book", f"{self.text}.ipynb")
+        if not path.is_file() or not split(nbformat.read(path, as_version=4))[1]:
+            message = self.inliner.reporter.error(f"no chapter {self.text!r} with exercises", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        asked, answered = (link(self.text, kind, self.env.docname, kind) for kind in ("exercises", "solutions"))
+        return [asked, nodes.Text(", "), answered], []
+
+
 def write_exercises(app, doctree, page):
     """Write the notebooks of a chapter, and link to them below its heading."""
     path, name = Path(app.env.doc2path(page)), posixpath.basename(page)
@@ -172,19 +195,17 @@ def write_exercises(app, doctree, page):
     made = notebooks(name, title, nbformat.read(path, as_version=4), Speaker(app, page, doctree))
     if made is None:
         return
-    folder = Path(app.outdir, FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
+    Path(app.outdir, FOLDER).mkdir(parents=True, exist_ok=True)
     links = nodes.paragraph("", "As notebooks: ")
     for notebook, kind, between in zip(made, ("exercises", "solutions"), (", ", "."), strict=True):
-        file = f"{name}-{kind}.ipynb"
-        nbformat.write(notebook, folder / file)
-        uri = posixpath.relpath(f"{FOLDER}/{file}", posixpath.dirname(page))
+        nbformat.write(notebook, Path(app.outdir, file_of(name, kind)))
         text = {"exercises": "the exercises", "solutions": "with solutions"}[kind]
-        links += [nodes.reference("", text, refuri=uri, internal=True), nodes.Text(between)]
+        links += [link(name, kind, page, text), nodes.Text(between)]
     (heading,) = (node for node in doctree.findall(nodes.title) if node.astext() == "Exercises")
     heading.parent.insert(heading.parent.index(heading) + 1, links)
 
 
 def setup(app):
+    app.add_role("exercises", ExerciseLinks())
     app.connect("doctree-resolved", write_exercises)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
