@@ -30,6 +30,14 @@ def test_advice_to_install_names_this_distribution_and_an_extra_of_it():
         assert set(chosen.split(",")) <= set(extras)
 
 
+def test_the_front_page_of_the_book_has_the_same_commands():
+    (commands,) = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    front = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    assert f"```sh\n{commands}```" in front
+    assert "pip install .  " in front
+    assert "pip install '.[learn]'" in front
+
+
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 

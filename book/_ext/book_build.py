@@ -4,7 +4,8 @@ Sphinx writes an inline script twice when an extension adds it late, and the sec
 browser. Here each script is kept once.
 
 With the address of a public repository in the environment, BSR_REPOSITORY=https://github.com/OWNER/NAME, each page has
-buttons that open it there, and each chapter buttons that run it on Binder or Colab.
+buttons that open it there, each chapter buttons that run it on Binder or Colab, and the front page the command that
+clones it.
 """
 
 import os
@@ -18,6 +19,10 @@ LAUNCH = """Each chapter has a launch button. Binder opens it with everything in
 %cd bsr-book/book
 ```"""
 
+CLONE = """```sh
+git clone {} bsr-book && cd bsr-book
+```"""
+
 
 def keep_scripts_once(app, pagename, templatename, context, doctree):
     scripts = {script.attributes.get("body") or script.filename: script for script in context["script_files"]}
@@ -26,6 +31,7 @@ def keep_scripts_once(app, pagename, templatename, context, doctree):
 
 def link_repository(app, config):
     address = os.environ.get("BSR_REPOSITORY", "").rstrip("/")
+    config.myst_substitutions["clone"] = CLONE.format(address) if address else "% not published"
     config.myst_substitutions["launch"] = LAUNCH.format(address) if address else "% not published"
     if address:
         config.html_theme_options |= {

@@ -4,7 +4,8 @@ import re
 
 import nbformat
 import pytest
-from pages import BOOK, ROOT, Page, missing, target
+from links import Page, target
+from pages import BOOK, ROOT, missing
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb") if "{exercise-start}" in path.read_text())
 
@@ -14,7 +15,8 @@ def test_a_chapter_links_to_its_exercises_and_solutions(name):
     page = BOOK / "book" / f"{name}.html"
     if not page.exists():
         missing(f"no built book in {BOOK}")
-    links = [link for link in Page(page).links if link.endswith((f"{name}-exercises.ipynb", f"{name}-solutions.ipynb"))]
+    ends = (f"{name}-exercises.ipynb", f"{name}-solutions.ipynb")
+    links = [link for link in Page(page.read_text(encoding="utf-8")).links if link.endswith(ends)]
     assert len(links) == 2
     for link in links:
         notebook = nbformat.read(target(page, link)[0], as_version=4)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from pages import BOOK, ROOT, chapters, missing
 
-META = re.compile(r'<meta (?:name|property)="(?P<name>[^"]+)" content="(?P<content>[^"]*)" ?/>')
+META = re.compile(r"<meta ([^>]*)>")
+ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 PAPER = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["preferred-citation"]
 
 
@@ -24,7 +25,8 @@ def heads():
 def tags(head):
     found = {}
     for match in META.finditer(head):
-        found.setdefault(match["name"], []).append(unescape(match["content"]))
+        about = dict(ATTRIBUTE.findall(match[1]))
+        found.setdefault(about.get("name", about.get("property")), []).append(unescape(about.get("content", "")))
     return found
 
 
