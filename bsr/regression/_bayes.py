@@ -43,11 +43,6 @@ class BayesFit:
     def intercept(self):
         return float(self.intercepts.mean())
 
-    @property
-    def expected_error(self):
-        """Squared error that the posterior mean adds to labels of new sequences with independent entries."""
-        return float(np.sum(self.frame.variance * sum(self.frame.entries(self.samples)).var(axis=(0, 1))))
-
     def decision(self, X):
         """Predicted numbers, or probits."""
         return np.tensordot(self.frame.tokens(X), self.S, 2) + self.intercept
@@ -65,10 +60,23 @@ class BayesFit:
         """Those of all samples, (chains, k, n)."""
         return np.concatenate(list(self._blocks(X)), axis=2)
 
+    def spread(self, X):
+        """Variance of samples' predictions."""
+        return np.concatenate([part.var(axis=(0, 1)) for part in self._blocks(X)])
+
     def variance(self, X):
         """Of a new label: of the samples, and the noise."""
-        spread = [part.var(axis=(0, 1)) for part in self._blocks(X)]
-        return np.concatenate(spread) + self.noise.mean()
+        return self.spread(X) + self.noise.mean()
+
+    def expected_error(self, X, labels):
+        """Squared error that the posterior mean adds to labels of new sequences like X, those that it learned from.
+
+        It is the spread of predictions, not of coefficients, as tokens may not see all of these. A sequence's own label
+        has narrowed that: for a normal law 1/spread = 1/error + weight/noise, which is solved in the mean.
+        """
+        spread = float(labels.share @ self.spread(X))
+        left = 1.0 - spread * labels.weights.mean() / self.noise.mean()
+        return spread / left if left > 0.0 else np.inf  # nothing but labels themselves tells them
 
     def probability(self, X):
         """Of class 1, the mean over samples."""

@@ -69,8 +69,9 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         Rank of U V^T. For "bayes" the median number of components that have more than 2 % of the power of all; for
         "gamp" that of the prior.
     noise_ : float
-        Variance of labels around predictions. For "bayes" the posterior mean of the noise's; for others the squared
-        error on held-out samples, or that of leaving one out, which has the error of S in it.
+        In squared units of y. For "bayes" the variance of the noise, its posterior mean. For others the squared error
+        of new labels, from held-out samples or by leaving one out: more than the noise, as it has the error of S in it.
+        What "auto" takes for the noise alone is ``plan(n).attrs["noise"]``.
     chosen_ : str
         The model that is returned, by its name in `comparison_`.
     comparison_ : pandas.DataFrame
@@ -168,6 +169,9 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         self._learn(X, [labels], folds)
         self._take_apart()
         self.noise_ = self._noise(labels)
+        if self.method == "bayes":
+            used = weights > 0.0
+            self._expected_error = self._fits[0].expected_error(X[used], labels[used])
         return self
 
     def _noise(self, labels):
@@ -223,7 +227,7 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
             )
         shape, power, n = self.tokens_shape_, self._power, self.n_samples_
         if self._fitted_method == "bayes":
-            found = from_posterior(shape, entries, n, power, self.noise_, self._fits[0].expected_error)
+            found = from_posterior(shape, entries, n, power, self.noise_, self._expected_error)
         else:
             table = self.comparison_["score"]
             if self._fitted_method == "auto" and "nuclear norm" not in table:
@@ -253,9 +257,10 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         Returns
         -------
         pandas.DataFrame
-            For each n the squared errors of new labels, their noise included, in units of y^2, that the theory predicts
-            for ridge, the nuclear norm and optimal learning, each with its best penalty. Its attrs["scatter"] says by
-            how much one plan is off: the standard deviation of log(predicted / actual), noise included, see Notes; its
+            For each n the squared errors of new labels, their noise included, that the theory predicts for ridge, the
+            nuclear norm and optimal learning, each with its best penalty. They are in squared units of y: roots are
+            errors of labels, and over the variance of y they are 1 - R^2. Its attrs["scatter"] says by how much one
+            plan is off: the standard deviation of log(predicted / actual), noise included, see Notes; its
             attrs["noise"] is the noise that the plan has found, below which no error falls.
 
         Raises
@@ -271,14 +276,16 @@ class BilinearRegressor(RegressorMixin, BilinearBase):
         Notes
         -----
         The theory is that of independent entries of one variance, `bsr.theory`. "bayes" takes the noise from the
-        posterior, and the rank for which theory has the error that the posterior expects of its own mean. "auto"
-        averages over noises and ranks, by how likely they make the cross-validated errors of ridge and of the nuclear
-        norm, both without main effects. Such a rank need not be an integer.
+        posterior, and the rank for which theory has the error that the posterior expects of its own predictions of new
+        sequences like those learned from, be they letters (one-hot) or numbers. "auto" averages over noises and ranks,
+        by how likely they make the cross-validated errors of ridge and of the nuclear norm, both without main effects.
+        Such a rank need not be an integer.
 
         On data of the model with 400 entries, errors at four times the size of one pilot were off by a factor of 1.5
         after 0.4 samples an entry; after 0.8 by 1.2 with "bayes", and by 1.35 with "auto". The scatter told is what
         these come to: 3.2 sqrt(entries) / n for "bayes", 5.5 / sqrt(n) for "auto" (book, chapter 20;
-        `experiments/pilot.py`).
+        `experiments/pilot.py`). On one-hot letters, 800 sequences of 30 out of 20, ten plans of "bayes" were off by
+        14 % at most at the pilot's own size.
         """
         check_is_fitted(self)
         n = check_real("n", n, "positive")
