@@ -290,7 +290,7 @@ def _image_tag(figure, alt, colors):
     plt.close(figure)
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     file = io.BytesIO()
-    pixels.quantize(colors, dither=Image.Dither.NONE).save(file, format="webp", lossless=True, quality=100, method=6)
+    pixels.quantize(colors, dither=Image.Dither.NONE).save(file, format="webp", lossless=True, quality=100)
     source = b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * PIXELS_PER_INCH)
     return (
