@@ -77,7 +77,7 @@ def test_roles_and_labels_are_put_in_words(cutting):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["01_model", "03_replica"])
+@pytest.mark.parametrize("name", ["03_replica"])
 def test_solutions_run(cutting, name):
     client = pytest.importorskip("nbclient").NotebookClient
     _, answered = cut(cutting, ROOT / "book" / f"{name}.ipynb")
