@@ -11,7 +11,6 @@ takes some seconds and writes experiments/results/scatter.csv, which chapter 18 
 """
 
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +33,6 @@ TABLES = (
 )
 SMALLEST = 0.02  # of the errors: next to exact recovery a run recovers or does not
 STEP = 0.02  # of log(alpha), for the slope
-
-
-def channel_of(text):
-    """The channel that a table calls `Sign(delta=0.1)`, or None for linear labels."""
-    if not isinstance(text, str):
-        return None
-    kind, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
-    return getattr(channels, kind)(**{name: float(x) for name, x in re.findall(r"(\w+)=([^,]+)", arguments)})
 
 
 def theory(row, channel, alpha):
@@ -70,7 +61,8 @@ def main():
     found = []
     for name in TABLES:
         for row in pd.read_csv(RESULTS / f"{name}.csv", comment="#").itertuples():
-            channel = channel_of(getattr(row, "option_channel", None))
+            text = getattr(row, "option_channel", None)
+            channel = eval(text, vars(channels)) if isinstance(text, str) else None
             if channel is not None and channel.even:
                 continue
             measured = scatter(row, channel)

@@ -5,9 +5,9 @@ those of the page on numerics. All of it is written into the built book as a scr
 file may not fetch data. Scripts and styles go to pages with an explorer and to no other.
 """
 
+import dataclasses
 import json
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +45,8 @@ def channel_of(text):
     """Kind and parameters of the channel that a table calls `Sign(delta=0.1)`, or None for linear labels."""
     if not isinstance(text, str):
         return None
-    kind, arguments = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
-    return kind.lower(), tuple(float(value) for value in re.findall(r"=([^,]+)", arguments))
+    channel = eval(text, vars(channels))
+    return type(channel).__name__.lower(), dataclasses.astuple(channel)
 
 
 def rows(results, names):
@@ -120,8 +120,9 @@ def add_scripts(app, pagename, templatename, context, doctree):
         app.add_css_file("explorer/explorer.css")
 
 
-def write_data(app, error):
-    if error or app.builder.format != "html":
+def write_data(app):
+    """Before pages are written: Sphinx adds the data's checksum to its address."""
+    if app.builder.format != "html":
         return
     results = Path(app.srcdir, "experiments", "results")
     record = Path(app.srcdir, "tests", "benchmarks", "measured.json")
@@ -135,5 +136,5 @@ def setup(app):
     app.add_node(explorer, html=(visit, None), latex=(skip, None), text=(skip, None))
     app.add_directive("explorer", Explorer)
     app.connect("html-page-context", add_scripts, priority=400)  # before scripts are listed once
-    app.connect("build-finished", write_data)
+    app.connect("builder-inited", write_data)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
