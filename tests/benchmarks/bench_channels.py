@@ -22,7 +22,7 @@ KINDS = {
     "logistic": channels.Logistic(),
     "poisson": channels.Poisson(),
 }
-SIZES, MORE = (40, 80), 10
+SIZES, MORE, LABELS = (40, 80), 10, (1000, 100_000)
 
 
 def iterations(data, channel, count):
@@ -47,6 +47,14 @@ def bench(d, rounds):
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
+def score_times(name, labels):
+    """Seconds of a score of so many labels, where V = 0.3."""
+    rng, kind = np.random.default_rng(0), KINDS[name]
+    h = rng.standard_normal(labels)
+    omega, y = np.sqrt(0.7) * h + np.sqrt(0.3) * rng.standard_normal(labels), kind.sample(h, rng)
+    return float(np.median(interleaved({name: lambda: kind.score(y, omega, 0.3)}, 5)[name]))
+
+
 def measure():
     warnings.simplefilter("ignore", bsr.ConvergenceWarning)  # runs are cut short on purpose
     found = {d: bench(d, 5 if d < 80 else 2) for d in SIZES}
@@ -57,6 +65,11 @@ def measure():
             f"an iteration of GAMP-RIE for {channel} over one for linear labels, alpha = 1, d = L = 40 and 80, medians"
         )
         numbers[name] = over, "", what
+    for name in ("logistic", "poisson"):  # a series in omega, made for each V
+        seconds = [score_times(name, labels) for labels in LABELS]
+        print(f"a score for {KINDS[name]}: {1e3 * seconds[0]:.1f} and {1e3 * seconds[1]:.1f} ms")
+        what = f"a score for {KINDS[name]} of 1000 labels and of 100,000, V = 0.3, medians"
+        numbers[f"score_{name}"] = span(seconds), "s", what
     simple = [end for name in ("sign", "relu", "abs") for end in numbers[name][0]]
     numbers["simple"] = span(simple), "", "the same, over signs, positive parts and moduli"
     return numbers
