@@ -127,15 +127,14 @@ def test_where_nothing_can_be_written_all_is_compiled_in_memory(copy):
 
 @pytest.mark.slow
 def test_a_folder_of_the_user_is_respected(copy):
-    assert run(CALL, copy, NUMBA_CACHE_DIR=str(copy / "mine"), BSR_COMPILE_NOTICE="0")[1] == ""
+    assert run(CONSTANT, copy, NUMBA_CACHE_DIR=str(copy / "mine"), BSR_COMPILE_NOTICE="0")[1] == ""
     found = list(copy.rglob("*.nbi"))
     assert found
     assert all(path.is_relative_to(copy / "mine") for path in found)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [0, 100])
-@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize(("kind", "size"), [("nbi", 0), ("nbc", 100)])
 def test_a_file_cut_short_is_compiled_anew_once(copy, kind, size):
     """As a crash or a full disk may leave it."""
     value, notice = run(CONSTANT, copy)
