@@ -91,11 +91,10 @@ def test_folds_may_be_masks_but_not_none():
 @pytest.mark.parametrize("kind", [BilinearRegressor, BilinearClassifier])
 def test_estimators_pass_the_checks_of_scikit_learn(kind):
     expected = {BilinearRegressor: {}, BilinearClassifier: ITERATIVE}[kind]
-    one = {BilinearRegressor: ShuffleSplit, BilinearClassifier: StratifiedShuffleSplit}[kind](
-        1, test_size=0.5, random_state=0
-    )
+    split = {BilinearRegressor: ShuffleSplit, BilinearClassifier: StratifiedShuffleSplit}[kind]
+    halves = split(1, test_size=0.5, random_state=0)
     results = check_estimator(
-        kind(cv=one, main_effects=False), expected_failed_checks=expected, on_skip=None
+        kind(cv=halves, main_effects=False), expected_failed_checks=expected, on_skip=None
     )  # what else fails, raises
     names = {status: {r["check_name"] for r in results if r["status"] == status} for status in ("xfail", "skipped")}
     assert names["xfail"] == set(expected)
