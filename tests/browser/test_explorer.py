@@ -10,10 +10,11 @@ import links
 import numpy as np
 import pytest
 from pages import BOOK, missing
+from scipy.optimize import brentq
 
 import bsr
-from bsr import channels, cli, estimators
-from bsr.theory import bayes, nuclear_norm, ridge
+from bsr import channels, cli, denoising, estimators, spectrum
+from bsr.theory import bayes, limits, nuclear_norm, ridge
 
 PAGE = "book/18_explorers.html"
 LIGHT = 300e3  # bytes of scripts, style and data
@@ -30,7 +31,8 @@ EVALUATE = """state => {
   const plain = x => Number.isFinite(x) ? x : String(x);
   return {outside, thresholds: thresholds.map(t => [t[1], plain(t[2])]), rows: Object.fromEntries(rows.map(
     ({method, ...row}) => [method.key, Object.fromEntries(
-      [...["error", "test", "needs", "scatter"].map(key => [key, plain(row[key])]), ["bytes", row.cost?.bytes]])]))};
+      [...["error", "test", "unexplained", "needs", "scatter"].map(key => [key, plain(row[key])]),
+        ["bytes", row.cost?.bytes]])]))};
 }"""
 
 
@@ -75,6 +77,8 @@ def expected(state):
         optimal = bayes.mmse(alpha, beta, rho, channel=channel)
         passing = bayes.algorithmic_mmse(alpha, beta, rho, channel=channel)
         found = {"bayes": {"error": optimal, "test": channel.test_error(error=optimal)}}
+        if not isinstance(channel, (channels.Sign, channels.Logistic)):  # over the variance of labels
+            found["bayes"]["unexplained"] = found["bayes"]["test"] / channel.test_error(error=1.0)
         needs = bayes.sample_complexity(error, beta, rho, channel=channel)
         if distance(bayes.mmse(needs, beta, rho, channel=channel), error) < 1e-6:  # else a jump passes this error
             found["bayes"]["needs"] = entries * needs
@@ -91,7 +95,10 @@ def expected(state):
             nuclear_norm.mse(alpha, beta, rho, noise, lam=lam),
             nuclear_norm.sample_complexity(error, beta, rho, noise, lam=lam),
         )
-    return {key: {"error": e, "test": e + noise, "needs": entries * a} for key, (e, a) in found.items()}
+    return {
+        key: {"error": e, "test": e + noise, "unexplained": (e + noise) / (1.0 + noise), "needs": entries * a}
+        for key, (e, a) in found.items()
+    }
 
 
 def distance(shown, value):
@@ -120,6 +127,22 @@ def test_numbers_are_those_of_the_package(visit):
 
 
 @the_explorer
+def test_numbers_where_two_bulks_meet(visit):
+    """There the law of the singular values needs most nodes."""
+    for L, r, delta in ((100, 20, 0.1), (200, 30, 0.01), (100, 5, 0.5)):
+        beta, rho = L / 100, r / 100
+        met = brentq(lambda log: len(spectrum.edges(beta, rho, math.exp(log))) - 3, -12, 12, xtol=1e-12)  # noqa: B023
+        for factor in (1 - 1e-3, 1 - 1e-6, 1 + 1e-6, 1 + 1e-3):
+            noise = factor * math.exp(met)
+            alpha = (delta + denoising.mmse(noise, beta, rho)) / noise
+            state = {"d": 100, "L": L, "r": r, "channel": "linear", "delta": delta, "error": 0.1}
+            state["n"] = float(alpha * 100 * L)  # not whole, to be where they meet
+            shown = visit.page.evaluate(EVALUATE, state)["rows"]
+            for method, numbers in expected(state).items():
+                assert distance(shown[method]["error"], numbers["error"]) < CLOSE, (method, state)
+
+
+@the_explorer
 def test_thresholds_are_those_of_the_package(visit):
     names = {"w": "weak", "alg": "algorithmic", "IT": "information", "s": "strong"}
     for state in (
@@ -134,6 +157,13 @@ def test_thresholds_are_those_of_the_package(visit):
             value = getattr(known, name)
             assert (symbol in shown) == math.isfinite(value), name
             assert symbol not in shown or distance(shown[symbol], value) < JUMPS
+    for L, r in ((100, 20), (200, 20), (30, 3), (100, 150)):
+        state = {"d": 100, "L": L, "r": r, "channel": "linear", "delta": 0.0, "n": 10_000, "error": 0.1}
+        ratios = L / 100, r / min(L, 100)
+        shown = dict(visit.page.evaluate(EVALUATE, state)["thresholds"])
+        assert distance(shown["s"], limits.strong_recovery(*ratios)) < CLOSE
+        assert distance(shown["NN"], nuclear_norm.recovery_threshold(*ratios)) < CLOSE
+        assert visit.page.evaluate(EVALUATE, state | {"delta": 0.1})["thresholds"] == []
 
 
 @the_explorer
@@ -210,6 +240,7 @@ def test_a_view_is_an_address(visit):
     page.locator(".bsr-explorer caption:has-text('n = 20,000')").wait_for()
     assert page.get_by_label("tokens in a sequence, L", exact=True).first.input_value() == "800"
     assert row_of(visit, "Bayes-optimal")[2] == "15,079"  # as the chapter prints
+    assert "α = 0.5, β = 16, ρ = 0.2" in page.locator(".bsr-explorer caption").inner_text()
     page.get_by_label("rank of the teacher, r", exact=True).first.fill("20")
     page.locator(".bsr-explorer caption:has-text('ρ = 0.4')").wait_for()
     assert "r=20" in page.url

@@ -222,7 +222,8 @@ bsr.explorer = (() => {
       const known = Number.isFinite(error) && error <= 1, isBayes = method.key === "bayes" || method.key === "algorithmic";
       const test = at.channel === "linear" ? error + at.delta : known && isBayes ? at.label.testError(q, error) : NaN;
       const {alpha, jump} = method.through ? method.through(at.error) : {alpha: method.needs ? method.needs(at.error) : NaN, jump: false};
-      return {method, error, test, scatter: scatterOf(method, at, error), needs: at.entries * alpha, jump, cost: costOf(method, at)};
+      const unexplained = test / at.label.labelVariance; // 1 - R^2, NaN for classes
+      return {method, error, test, unexplained, scatter: scatterOf(method, at, error), needs: at.entries * alpha, jump, cost: costOf(method, at)};
     });
     return {at, list, rows, thresholds: thresholdsOf(at), outside: outside(at), runs: runsAt(at)};
   };
@@ -365,11 +366,11 @@ bsr.explorer = (() => {
     const {at} = found, classes = at.label.classes;
     const heads = ["method", "error per entry (1: guess zero)", classes ? "wrong classes" : "squared error of a new label", `n for an error of ${number(at.error)}`, "memory of one fit", "its time, about"];
     const shortest = Math.min(...found.rows.map(row => row.needs).filter(Number.isFinite));
-    const body = found.rows.map(({method, error, test, scatter, needs, jump, cost}) => make("tr", {},
+    const body = found.rows.map(({method, error, test, unexplained, scatter, needs, jump, cost}) => make("tr", {},
       make("th", {scope: "row"}, swatch(method.key), ` ${method.name}`, make("small", {}, method.note)),
       make("td", {"data-head": heads[1]}, error > 0 && Number.isFinite(error) && scatter > 0 ? withScatter(error, error * scatter) : Number.isNaN(error) ? (method.points ? "not measured here" : "–") : error === Infinity ? "diverges" : number(error)),
       make("td", {"data-head": heads[2]}, make("span", {}, Number.isNaN(test) || test === Infinity ? "–" : classes ? `${number(100 * test)} %` : number(test),
-        test < Infinity && !classes ? make("small", {}, `R² ${(1 - test / at.label.labelVariance).toFixed(3)}`) : "")),
+        unexplained < Infinity ? make("small", {}, `R² ${(1 - unexplained).toFixed(3)}`) : "")),
       make("td", {"data-head": heads[3]}, make("span", {}, count(needs), needs > shortest * 1.0001 ? make("small", {}, `${number(Number((needs / shortest).toPrecision(3)))} × the least`) : "", jump ? make("small", {}, "a jump passes it") : "")),
       make("td", {"data-head": heads[4]}, cost ? bytes(cost.bytes) : "–"),
       make("td", {"data-head": heads[5]}, cost ? duration(cost.seconds) : "–"),
