@@ -14,15 +14,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 WHOLE = """<link href="style.css"><img src="a.png" srcset="a.png 1x, sub/b.png 2x"><a id="here"></a>
+<object data="a.png"></object><style>p {background: url("a.png")}</style><svg><use xlink:href="#here" /></svg>
 <a href="#here">1</a><a href="sub/">2</a><a href="sub/index.html#there">3</a><a href="https://x.org/#y">4</a>"""
+
+
+STYLE = """/* url(gone.png) */ @font-face {src: url(a.png?v=1#iefix), url('sub/b.png')}
+p {background: url(data:image/png;base64,AAAA); filter: url(#blur); mask: url( "a.png" )}"""
 
 
 @pytest.fixture
 def book(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "empty").mkdir()
-    for name in ("style.css", "a.png", "sub/b.png"):
+    for name in ("a.png", "sub/b.png"):
         (tmp_path / name).touch()
+    (tmp_path / "style.css").write_text(STYLE)
     (tmp_path / "sub/index.html").write_text('<p id="there"></p><a href="../index.html#here">')
     (tmp_path / "index.html").write_text(WHOLE)
     return tmp_path
@@ -44,6 +50,10 @@ def test_a_whole_book_has_no_dead_links(book, capsys):
         ('<img src="gone.png">', "gone.png"),
         ('<img src="a.png" srcset="a.png 1x, gone.png 2x">', "gone.png"),
         ('<link href="gone.css">', "gone.css"),
+        ('<object data="gone.svg"></object>', "gone.svg"),
+        ('<svg><use xlink:href="#gone" /></svg>', "#gone"),
+        ('<p style="background: url(gone.png)">', "gone.png"),
+        ("<style>p {background: url( 'gone.png' )}</style>", "gone.png"),
     ],
 )
 def test_a_dead_link_is_reported_with_its_page(book, capsys, tag, link):
@@ -51,6 +61,12 @@ def test_a_dead_link_is_reported_with_its_page(book, capsys, tag, link):
     (book / "index.html").write_text(WHOLE + tag)
     assert links.main(book) == 1
     assert f"dead: index.html: {link}\n" in capsys.readouterr().err
+
+
+def test_what_a_style_sheet_fetches_is_looked_for(book, capsys):
+    (book / "style.css").write_text(STYLE + "@font-face {src: url(fonts/gone.woff2)}")
+    assert links.main(book) == 1
+    assert "dead: style.css: fonts/gone.woff2\n" in capsys.readouterr().err
 
 
 def test_no_book_is_no_success(tmp_path):

@@ -9,7 +9,7 @@ HEAVIEST = 1e6  # bytes of a page and its own images
 
 @pytest.fixture(scope="module")
 def parsed():
-    """Every page of the book by its resolved path."""
+    """Every page of the book, and every style sheet, by its resolved path."""
     if not (BOOK / "index.html").exists():
         missing(f"no built book in {BOOK}")
     return links.read_book(BOOK)
@@ -25,6 +25,8 @@ def test_links_lead_to_pages_anchors_and_files_of_the_book(parsed):
 
 def test_pages_are_light(parsed, weights):
     for path, page in parsed.items():
+        if path.suffix != ".html":
+            continue
         files = {links.target(path, source) for source in page.sources}
         images = {file for file, _ in filter(None, files) if file.parent == BOOK / "_images"}
         weights[path.relative_to(BOOK).as_posix()] = sum(file.stat().st_size for file in {path, *images})
