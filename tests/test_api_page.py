@@ -82,6 +82,7 @@ color = plotting.COLORS[0]
     assert used.isdisjoint({"bsr.denoising.mmse", "bsr.model.Problem.sizes", "bsr.plotting.STYLE"})
 
 
+@pytest.mark.slow
 def test_entries_end_with_links_to_recipes_and_chapters(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
     used_in = importlib.import_module("used_in")

@@ -68,6 +68,7 @@ def _image(draw): return np.ones(1)
 """
 
 
+@pytest.mark.slow
 def test_outputs_depend_on_the_parts_that_a_chapter_uses(building, tmp_path):
     tables, curves = "pd.read_csv('../experiments/results/fig3.csv')", "plotting.experiment(ax)"
     both = "for table in [pd.read_csv('../experiments/results/fig3.csv')]: plotting.slider_figure(table)"
@@ -298,6 +299,7 @@ def test_a_built_page_follows_what_it_depends_on(tmp_path):
     assert "ZeroDivisionError: division by zero" in broken.stderr
 
 
+@pytest.mark.slow
 def test_kernels_of_the_build_inherit_nothing_that_changes_their_output():
     """In a process of its own, because the module changes the environment when it is imported."""
     code = "import execute_chapters, matplotlib as mpl, os; mpl.rc_file_defaults(); "

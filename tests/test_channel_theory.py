@@ -60,6 +60,7 @@ def test_errors_are_fixed_points_that_fall_with_the_number_of_samples(point, cha
         np.testing.assert_allclose(denoising.mmse(noise, *point), values[inner], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "rho"), [(1.0, 0.2), (2.0, 0.5)])
 def test_overlaps_keep_their_digits_where_almost_nothing_is_known(beta, rho):
     for noise in (30.0, 3e3, 1e5, 1e7):
@@ -92,6 +93,7 @@ def test_published_and_rederived_numbers():
         assert bayes.mmse(1.0, 1.0, 0.2, channel=channel) == pytest.approx(error, abs=5e-7)
 
 
+@pytest.mark.slow
 def test_weak_recovery_of_lost_signs_is_that_of_vectors():
     for delta in (0.0, 0.1, 2.0):
         for beta, rho in POINTS:

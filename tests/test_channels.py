@@ -39,6 +39,7 @@ def density(channel, y, omega, V):
     return step * mp.fsum(mp.npdf(z) * channel_oracle.likelihood(channel, y, omega + root * z) for z in grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_the_score_is_the_slope_of_the_log_density(name):
     channel = CHANNELS[name]
@@ -83,6 +84,7 @@ def test_scores_of_many_labels_are_those_of_each(channel, V):
         assert many == pytest.approx(each, abs=1e-10 * abs(each).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANNELS)
 def test_scores_have_mean_zero_and_minus_their_slope_for_a_variance(name):
     channel, omega, V = CHANNELS[name], 0.6, 0.3

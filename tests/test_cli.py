@@ -134,6 +134,7 @@ def test_from_these_alphas_on_an_error_is_reached(capsys, name):
             assert row["n"][key] - 1 < alpha * 2500 <= row["n"][key]
 
 
+@pytest.mark.slow
 def test_in_a_hard_phase_an_error_has_two_numbers_of_samples(capsys):
     """Between the jumps of both curves, at 0.66311 and 0.68686, whatever an error on the branches that jump."""
     at = bayes.thresholds(1.0, 0.2, channels.Abs(0.1))
@@ -252,6 +253,7 @@ def test_the_reference_shows_what_is_printed(capsys):
         assert capsys.readouterr().out.rstrip() == expected.rstrip()
 
 
+@pytest.mark.slow
 def test_the_reference_shows_what_a_fit_prints(capsys, tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     page = (Path(__file__).parents[1] / "book" / "api.md").read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ def test_mmse_against_40_digit_arithmetic():
 
 
 # The last one: large noise, close to where a few directions are lost in it, amplifies the quadrature's error.
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "beta", "rho"), [(0.0317, 1.0, 0.37), (2.3e-5, 3.7, 1.0), (858.8108632, 3.0, 0.002)])
 def test_mmse_against_the_oracle_run_now(noise, beta, rho):
     assert denoising.mmse(noise, beta, rho) == pytest.approx(float(oracle.mmse(noise, beta, rho)), rel=5e-15)

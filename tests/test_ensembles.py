@@ -142,6 +142,7 @@ def test_digits_stand_side_by_side():
         ensembles.Digits().sample((3, 1, 1))
 
 
+@pytest.mark.slow
 def test_windows_of_a_photograph():
     picture = pytest.importorskip("sklearn.datasets").load_sample_image("flower.jpg").mean(axis=2)
     X = ensembles.Photograph("flower").sample((400, 6, 9), 0, np.float64)

@@ -71,6 +71,7 @@ def test_error_is_the_bayes_optimal_one(channel, alpha, beta, rho):
     against_theory(channel, alpha, beta, rho, round(40 / beta**0.5), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channel", "alpha", "noise"), [(Sign(0.1), 1.0, None), (ReLU(), 0.4, None), (Abs(0.1), 0.9, 3.0)], ids=repr
 )
@@ -238,6 +239,7 @@ def eigenvector_of_moduli(alpha):
     return overlap, -alpha * mean(lambda h, T: T / (low - T))
 
 
+@pytest.mark.slow
 def test_spectral_start_is_what_theory_says_of_it():
     alpha, overlaps, known, parts = 1.5, [], [], []
     for seed in range(6):
@@ -304,6 +306,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_explosion_and_nothing_wrong_in_silence(kind):
     for seed in range(24):  # tests/benchmarks/gamp_channels.py has more
@@ -346,6 +349,7 @@ def test_bounded_on_data_that_are_not_from_the_model(spoil, channel):
     assert np.max(result.history.q, initial=0) * size < 3 * bound
 
 
+@pytest.mark.slow
 def test_moduli_that_are_three_times_too_large_are_noticed():
     for seed in range(4):
         data = sample(Abs(0.1), 1.0, d=20, seed=seed)

@@ -242,6 +242,7 @@ def test_little_is_lost_by_measuring_the_signal():
 # Without a rank
 
 
+@pytest.mark.slow
 def test_little_is_lost_by_not_knowing_the_rank():
     known, unknown, doubled, estimates = [], [], [], []
     for seed in range(8):
@@ -383,6 +384,7 @@ def test_it_tells_that_residuals_exceed_the_labels_where_tokens_are_white():
         assert not gamp_rie(X, y, 2, iterations=8).converged
 
 
+@pytest.mark.slow
 def test_no_false_alarm():
     for seed in range(25):
         rng = np.random.default_rng(seed)

@@ -112,6 +112,7 @@ def test_replicas_do_not_notice_each_other_or_their_order(data, factors):
         np.testing.assert_allclose(together.history.train_error[:, k], alone.history.train_error[:, 0], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_replicas_that_have_reached_the_aim_rest_while_others_go_on(data, factors):
     options = dict(lr=0.2, tol=1e-10, switch=1e-4)
     alone = [gradient_descent(data.X, data.y, 2, init=pair, **options) for pair in zip(*factors, strict=True)]
@@ -179,6 +180,7 @@ def test_a_replica_has_diverged_above_the_limit_times_its_first_error_or_the_lab
         assert result.iterations == end
 
 
+@pytest.mark.slow
 def test_float32_follows_float64_and_finishes_in_it(data, factors):
     options = dict(init=factors, lr=0.2, tol=1e-15)
     double = gradient_descent(data.X, data.y, 2, switch=np.inf, **options)
@@ -191,6 +193,7 @@ def test_float32_follows_float64_and_finishes_in_it(data, factors):
     assert np.all(single.train_error < 1e-10)
 
 
+@pytest.mark.slow
 def test_small_initialisation_finds_a_low_rank_teacher_with_too_wide_a_student():
     """65 samples, 23 parameters in the teacher, 80 in the student: of all that interpolate, the simple one."""
     data = bsr.Problem(alpha=0.45, beta=1.0, rho=1 / 12).sample(12, rng=0)
@@ -667,6 +670,7 @@ def test_replicas_of_any_channel_keep_to_themselves_and_to_their_labels(data, fa
     np.testing.assert_allclose(single.S, several.S, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_moduli_are_learned_up_to_a_sign_that_all_replicas_share(data):
     """From both sides of the teacher to it, and to a mean that is it too."""
     sides = np.array([1.0, -1.0, -1.0])[:, None, None]

@@ -84,6 +84,7 @@ def test_nothing_goes_round_in_a_circle():
     assert order.index("sensing") < order.index("model") < order.index("estimators._result") < order.index("cli")
 
 
+@pytest.mark.slow
 def test_what_is_optional_is_imported_when_asked_for():
     """matplotlib, pandas and scikit-learn are not needed to import the package."""
     code = (

@@ -134,6 +134,7 @@ def test_teacher_entries_have_variance_one_and_are_uncorrelated(r):
     assert within(S[:, 0, 0] * S[:, 0, 1] * S[:, 1, 0] * S[:, 1, 1], 1 / r)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "L", "r"), [(6, 9, 1), (6, 9, 4), (7, 5, 20)])
 def test_norm_of_the_teacher(d, L, r):
     # E ||S||^2 = dL and Var(||S||^2) / (dL)^2 = 2 (d + L + r + 1) / (r d L), by the moments of Wishart matrices.
@@ -142,6 +143,7 @@ def test_norm_of_the_teacher(d, L, r):
     assert within((size - 1) ** 2, 2 * (d + L + r + 1) / (r * d * L))
 
 
+@pytest.mark.slow
 def test_labels_have_variance_one_plus_delta():
     problem, rng = bsr.Problem(alpha=1 / 20, beta=0.8, rho=0.5, delta=0.4), np.random.default_rng(0)
     y = np.concatenate([problem.sample(5, rng).y for _ in range(8000)])  # one label a teacher

@@ -77,6 +77,7 @@ def test_the_spectrum_of_a_teacher_plans_like_its_rank():
     np.testing.assert_allclose(by_spectrum, by_rank, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_a_posterior_knows_its_error():
     """Scatter of the ratio over teachers is 0.15."""
     problem, unit, ratios = bsr.Problem(1.2, 1.0, 2 / 14, 0.2), 3.0, []

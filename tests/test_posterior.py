@@ -44,6 +44,7 @@ def test_conditional_law_is_the_gaussian_of_linear_regression(n, m, delta):
     np.testing.assert_allclose(white.T @ white / count, np.eye(m), atol=5 * np.sqrt(2 / count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [1, 2, 5])
 @pytest.mark.parametrize("delta", [0.1, 2.0])
 def test_one_token_of_dimension_one(r, delta):
@@ -66,6 +67,7 @@ def test_one_token_of_dimension_one(r, delta):
     assert abs(squares.mean() - square) < STATISTICS * np.sqrt(spread / effective)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "L", "r"), [(3, 2, 1), (2, 3, 2)])
 def test_posterior_mean_by_weighting_the_prior(d, L, r):
     delta, count, rng = 2.0, 400_000, np.random.default_rng(5)
@@ -83,6 +85,7 @@ def test_posterior_mean_by_weighting_the_prior(d, L, r):
     assert result.spread == pytest.approx(spread, rel=0.05)
 
 
+@pytest.mark.slow
 def test_teacher_and_sample_are_exchangeable():
     # A teacher, its data, then some sweeps: the state must still have the law of the teacher, jointly with the data.
     rng, delta, r = np.random.default_rng(0), 0.4, 2
@@ -339,6 +342,7 @@ def test_a_misfit_to_delta_says_so(X_unit, y_unit, delta):
     assert posterior(data.X, data.y, 2, 0.2, sweeps=150, min_effective=0).converged is True
 
 
+@pytest.mark.slow
 def test_a_stuck_chain_is_not_given_in_silence():
     """Of 30 chains with little noise some never find the teacher, though their samples seem independent."""
     stuck = []
@@ -415,6 +419,7 @@ def test_single_precision_tokens_give_the_same_chain():
     assert single.samples.dtype == np.float64
 
 
+@pytest.mark.slow
 def test_transposed_tokens_give_the_transposed_teacher():
     data = instance(6, 9, 2, 60, 0.2)
     here = posterior(data.X, data.y, 2, 0.2, sweeps=2000)
@@ -433,6 +438,7 @@ def test_progress_bar(capsys):
 # The theory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "alpha", "beta", "seeds"), [(10, 0.8, 1.0, 40), (20, 0.8, 1.0, 10), (10, 0.5, 2.0, 20)])
 def test_error_of_the_posterior_mean_is_that_of_the_replica_prediction(d, alpha, beta, seeds):
     problem, errors, spreads = bsr.Problem(alpha, beta, rho=0.2, delta=0.1), [], []

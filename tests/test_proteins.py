@@ -39,6 +39,7 @@ def test_the_variants_are_double_mutants_of_one_wild_type(proteins):
     assert (X.sum(2) <= 1).all()
 
 
+@pytest.mark.slow
 def test_the_loader_of_the_readme_is_the_script_s(proteins, monkeypatch):
     monkeypatch.chdir(ROOT / "book")
     (code,) = re.findall(r"```python\n(.*?)```", Path("data/README.md").read_text("utf-8"), re.DOTALL)

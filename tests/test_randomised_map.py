@@ -7,6 +7,7 @@ import bsr
 from bsr.estimators import gradient_descent, randomised_map
 
 
+@pytest.mark.slow
 def test_end_points_are_stationary():
     """At rest, the gradient of the loss and the pull to the anchor cancel: for any replica, of any perturbation."""
     data = bsr.Problem(alpha=0.8, rho=0.4, delta=0.3).sample(5, rng=1, dtype=np.float64)
@@ -33,6 +34,7 @@ def test_where_noise_is_strong_the_end_points_are_draws_of_the_prior():
     assert abs(metrics["overlap_replicas"]) < 0.05
 
 
+@pytest.mark.slow
 def test_with_many_samples_and_little_noise_the_mean_is_close_to_that_of_the_posterior():
     data = bsr.Problem(alpha=1.5, rho=0.2, delta=0.01).sample(15, rng=4)
     result = randomised_map(data.X, data.y, 3, 0.01, replicas=24, lr=0.1)
@@ -60,6 +62,7 @@ def test_units_of_the_tokens_do_not_matter():
     np.testing.assert_allclose(small.S, plain.S, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_definition():
     """One step from the draws, written out: they and the noise are those of the generator, in this order."""
     data = bsr.Problem(alpha=0.8, rho=0.4, delta=0.3).sample(5, rng=8, dtype=np.float64)

@@ -61,6 +61,7 @@ def test_the_example_runs_and_the_algorithm_is_near_the_optimum():
     assert error == pytest.approx(optimum, rel=0.3)  # one draw at d = 60
 
 
+@pytest.mark.slow
 def test_the_example_of_regression_says_that_a_low_rank_gains():
     pytest.importorskip("sklearn")
     names = {"bsr": bsr}
@@ -70,6 +71,7 @@ def test_the_example_of_regression_says_that_a_low_rank_gains():
     assert len(EXAMPLES) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", re.findall(r"`(bsr [^`]*)`", README))
 def test_the_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)

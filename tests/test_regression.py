@@ -119,6 +119,7 @@ def test_parameters_come_back(kind):
     assert "main_effects=False" in repr(model)
 
 
+@pytest.mark.slow
 def test_grids_pipelines_and_scores():
     X, y = data(40)
     rows = X.reshape(40, -1)
@@ -146,6 +147,7 @@ def test_set_output_is_for_those_who_transform():
     assert isinstance(make("auto").fit(*data()).predict(data()[0]), np.ndarray)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "method"), [(BilinearRegressor, "auto"), (BilinearClassifier, "bayes")])
 def test_processes_do_not_change_results(kind, method):
     X, y = data(40)
@@ -182,6 +184,7 @@ def test_coefficients_reproduce_predictions(method, main_effects):
         np.testing.assert_allclose(U @ V.T + model.additive_, model.coef_, atol=1e-5 * np.abs(model.coef_).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "count"), [("auto", 2), ("auto", 3), ("bayes", 2), ("bayes", 3), ("gradient_descent", 2)]
 )
@@ -205,6 +208,7 @@ def test_coefficients_reproduce_what_tells_classes_apart(method, count):
     assert model.score(X, classes) > 0.7
 
 
+@pytest.mark.slow
 def test_main_effects_are_sums_of_a_position_and_a_channel():
     """In scaled entries: coefficients times the scales are p_i + q_j."""
     X, _ = data()
@@ -216,6 +220,7 @@ def test_main_effects_are_sums_of_a_position_and_a_channel():
     np.testing.assert_allclose(centred, 0.0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_units_do_not_matter(method):
     """X -> c X + shift, channels in units of their own, y -> a y + b."""
@@ -237,6 +242,7 @@ def test_units_do_not_matter(method):
         np.testing.assert_allclose(other.coef_ * size, a * model.coef_, atol=1e-3 * np.abs(a * model.coef_).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
 def test_units_do_not_matter_for_classes(method):
     X, y = data()
@@ -254,6 +260,7 @@ def test_channels_keep_their_units_overall():
     assert np.std(a - b) > 0.1 * np.std(a)
 
 
+@pytest.mark.slow
 def test_kinds_of_input():
     X, y = data()
     options = {"cv": KFold(2, shuffle=True, random_state=0), "main_effects": False}
@@ -283,6 +290,7 @@ def test_kinds_of_input():
     assert named.n_samples_ == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.int8, bool])
 def test_counts_and_flags(dtype):
     rng = np.random.default_rng(0)
@@ -352,6 +360,7 @@ def test_a_channel_far_from_zero_leaves_the_others_in(scale):
         np.testing.assert_allclose(model.predict(X), make("auto").fit(*data()).predict(data()[0]), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
 def test_an_entry_that_a_fold_has_never_seen_counts_as_its_mean(method):
     X, y = data()
@@ -364,6 +373,7 @@ def test_an_entry_that_a_fold_has_never_seen_counts_as_its_mean(method):
 # Weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [BilinearRegressor, BilinearClassifier])
 @pytest.mark.parametrize("main_effects", [False, True])
 def test_weights_count_samples(kind, main_effects):
@@ -384,6 +394,7 @@ def test_weights_count_samples(kind, main_effects):
     assert a.participation_ == pytest.approx(kind(cv=3).fit(X[counts > 0], y[counts > 0]).participation_, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bayes", "gamp", "gradient_descent"])
 def test_a_weight_of_zero_leaves_out(method):
     X, y = data()
@@ -508,6 +519,7 @@ def test_unusable_classes(y, said):
         BilinearClassifier().fit(X0, y)
 
 
+@pytest.mark.slow
 def test_classes_of_weight_zero_are_not_learned():
     y = np.where(np.arange(60) < 9, "c", labels(Y0))
     model = BilinearClassifier(cv=StratifiedKFold(3)).fit(X0, y, (np.arange(60) >= 9) * 1.0)
@@ -516,6 +528,7 @@ def test_classes_of_weight_zero_are_not_learned():
         BilinearClassifier().fit(X0, y, (np.arange(60) < 9) * 1.0)
 
 
+@pytest.mark.slow
 def test_predictions_need_the_shape_and_the_classes_that_were_learned():
     model = make("auto").fit(X0, Y0)
     for wrong, said in (
@@ -576,6 +589,7 @@ def digits():
     return found.images[rows], found.target[rows] % 2
 
 
+@pytest.mark.slow
 def test_digits_gain_nothing_that_is_clear(digits):
     X, odd = digits
     model = BilinearClassifier(cv=3, scale="overall").fit(X, odd)
@@ -610,6 +624,7 @@ def test_gamp_refuses_correlated_tokens_or_predicts():
         assert "method 'gamp' failed on these tokens" in said or "R^2 is 0." in said
 
 
+@pytest.mark.slow
 def test_model_data_gain():
     data, X, truth = model_data()
     model = BilinearRegressor().fit(data.X, data.y)
@@ -624,6 +639,7 @@ def test_model_data_gain():
     assert model.gap_ <= 1e-6
 
 
+@pytest.mark.slow
 def test_gamp_predicts_model_data():
     data, X, truth = model_data(alpha=0.9, d=20, rho=0.1, seed=3)
     model = BilinearRegressor("gamp").fit(data.X, data.y)
@@ -640,6 +656,7 @@ def test_noise_of_auto_is_the_held_out_error():
     assert model.noise_ == pytest.approx(0.1 + np.mean((model.predict(X) - truth) ** 2), rel=0.35)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [BilinearRegressor, BilinearClassifier])
 def test_samples_that_are_held_out_twice_or_never(kind):
     """Losses are means over the folds that hold a sample out, and samples that none does are not in the score."""
@@ -653,6 +670,7 @@ def test_samples_that_are_held_out_twice_or_never(kind):
         assert kind(cv=single).fit(X0, nothing).comparison_["score"].max() < 0.6
 
 
+@pytest.mark.slow
 def test_main_effects_are_found():
     """Labels that are sums over positions and channels: ridge with main effects is better by far, and is taken."""
     rng = np.random.default_rng(0)
@@ -677,6 +695,7 @@ def test_without_a_comparison_nothing_is_said_of_ridge(method):
         model.plot_comparison()
 
 
+@pytest.mark.slow
 def test_a_rival_that_is_better_is_named():
     """Gradient descent of rank 1 on labels of full rank."""
     rng = np.random.default_rng(1)
@@ -717,6 +736,7 @@ def test_the_error_of_a_difference_is_less_than_its_scatter_by_little():
     assert 1.0 < ratio < 2.4
 
 
+@pytest.mark.slow
 def test_reports_are_json():
     from bsr.regression._command import describe, plain
 
@@ -726,6 +746,7 @@ def test_reports_are_json():
     assert said["comparison"]["ridge"]["score"] == model.comparison_.loc["ridge", "score"]
 
 
+@pytest.mark.slow
 def test_descent_and_message_passing_learn_the_teacher():
     """At d = 20, alpha = 1 theory has 0.038: in 12 sets message passing had 0.030 to 0.049, stopped descent 0.046 to
     0.064 and a scale that is 2 to 8 % too small.
@@ -745,6 +766,7 @@ def test_descent_and_message_passing_learn_the_teacher():
         assert np.mean(noises) == pytest.approx(0.14, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
 def test_labels_and_tokens_that_are_constant_in_a_fold(method):
     X, _ = data(20)
@@ -754,6 +776,7 @@ def test_labels_and_tokens_that_are_constant_in_a_fold(method):
     assert np.isfinite(few.comparison_["score"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "bayes", "gradient_descent"])
 def test_probabilities_far_from_all_that_was_learned(method):
     X, y = data(90)

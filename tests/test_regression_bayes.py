@@ -139,6 +139,7 @@ def agree(samples, values, weights):
         assert np.hypot(error, np.std(part) / np.sqrt(size)) < 0.15 * np.std(part)  # or it would say nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "L", "d", "K", "main_effects", "by"),
     [(3, 2, 2, 1, False, "design"), (7, 2, 2, 2, True, "gram"), (8, 2, 2, 2, False, "design")],
@@ -163,6 +164,7 @@ def test_the_posterior_is_the_weighted_prior(monkeypatch, n, L, d, K, main_effec
     )
 
 
+@pytest.mark.slow
 def test_the_posterior_of_classes_is_the_weighted_prior():
     n, L, d, K = 14, 2, 2, 1
     A, y, rng = problem(n, L, d, K, False, True, 4)
@@ -193,6 +195,7 @@ def standardised(draws, precision, mean):
     assert np.mean(z**2) == pytest.approx(1.0, abs=5.0 * error * np.sqrt(2.0 / z.shape[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["gram", "design"])
 @pytest.mark.parametrize("side", ["U", "V"])
 def test_factors_given_each_other_are_normal(monkeypatch, by, side):
@@ -234,6 +237,7 @@ def test_precisions_are_gamma(monkeypatch, size, K):
     np.testing.assert_allclose(factors.powers(), np.sort(np.mean(U**2, axis=0) * np.mean(V**2, axis=0))[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.3, 2.0])
 @pytest.mark.parametrize("n", [3, 9])
 def test_a_block_is_drawn_with_its_variance_integrated(n, strength):
@@ -265,6 +269,7 @@ def test_a_block_is_drawn_with_its_variance_integrated(n, strength):
         assert np.all(np.abs(found.mean(axis=0) - expected) < error + 1e-12)
 
 
+@pytest.mark.slow
 def test_noise_without_signal_is_inverse_gamma():
     """Of no tokens: Gamma(1 + n/2, rate + half the squares), whether rows were reduced to as many as entries or not."""
     y = np.random.default_rng(0).standard_normal(12)
@@ -289,6 +294,7 @@ def test_labels_behind_classes_are_truncated_normal(f, intercept):
     assert new == pytest.approx(np.mean(hidden) - f, abs=5.0 / np.sqrt(100_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_probits_without_signal(share):
     """Of no tokens: the posterior of the intercept with a flat prior, by a sum over a grid."""
@@ -327,6 +333,7 @@ def fits():
     return found
 
 
+@pytest.mark.slow
 def test_rank_and_noise_are_found(fits):
     assert [model.rank_ for model, *_ in fits] == [1, 2, 1, 2]
     assert np.mean([model.noise_ for model, *_ in fits]) == pytest.approx(0.1, rel=0.25)
@@ -361,6 +368,7 @@ def test_deviations_are_those_of_samples_and_noise(fits):
     assert np.mean((mean - truth) ** 2) == pytest.approx(np.mean(std**2) - model.noise_, rel=0.35)
 
 
+@pytest.mark.slow
 def test_the_intercept_is_uncertain_by_the_noise_over_n():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 3, 3)), 5.0 + rng.standard_normal(40)

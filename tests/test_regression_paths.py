@@ -288,6 +288,7 @@ def test_the_comparison_is_that_of_cross_validation_by_hand():
     assert model.noise_ == pytest.approx(share @ chosen, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_the_intercept_of_classes_keeps_their_share():
     X, y, weights = classes(60, noise=2.0)
     for main_effects in (False, True):

@@ -115,6 +115,7 @@ def test_the_expected_error_of_a_posterior_gives_the_rank_back(delta, rank):
 # What fits say
 
 
+@pytest.mark.slow
 def test_a_fit_plans_in_units_of_its_labels(data, auto, posterior):
     """Theory at the truth; one pilot is off by so much."""
     truth = Plan((10, 10), 100, 9.0 * np.mean(data.S**2), 1.8, 1, 120).errors([120, 480])
@@ -236,6 +237,7 @@ def file(tmp_path, data):
     return path
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_report_and_coefficients(file, data, capsys):
     assert main(["fit", str(file), "--cv", "3", "--plan", "100", "400"]) == 0
     model = BilinearRegressor(cv=3).fit(data.X, data.y)
@@ -262,6 +264,7 @@ def test_the_command_writes_a_report_and_coefficients(file, data, capsys):
     assert json.loads(capsys.readouterr().out)["parameters"]["cv"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--target", "named"], ["--target", "named", "--classes"]])
 def test_the_command_takes_classes(file, data, capsys, options):
     assert main(["fit", str(file), *options, "--cv", "2", "--main-effects", "no", "--json"]) == 0

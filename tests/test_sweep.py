@@ -85,6 +85,7 @@ def in_thread(config, path, **options):
 # Results
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_order(config, reference, tmp_path, monkeypatch):
     tasks = config.tasks()
     random.Random(1).shuffle(tasks)
@@ -1098,6 +1099,7 @@ def test_tables_of_experiments_are_those_of_the_present_configurations(path):
     assert f"tasks done {len(config.tasks())}, failed 0, refused 0" in head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fig3", "fig5", "fig6_noise_50", "fig7"])
 def test_the_cheapest_point_of_a_table_comes_out_again(name):
     """Numbers that a figure of the book shows, made once by an earlier version.

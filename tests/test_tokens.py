@@ -153,6 +153,7 @@ def test_a_fit_is_that_of_the_array(kind, name, data, files):
     assert found.converged == expected.converged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one file in blocks", "7 blocks"])
 def test_a_fit_of_other_labels_is_that_of_the_array(kind, data, files):
     X, classes = KINDS[kind](data.X, *files), np.where(data.y > 0, 1.0, -1.0)

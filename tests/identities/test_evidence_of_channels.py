@@ -58,6 +58,7 @@ def test_labels_that_lose_more_leave_a_larger_error():
     assert (bayes.mmse(alpha, 1.0, 0.2, channel=Abs(0.1)) > errors[0]).all()
 
 
+@pytest.mark.slow
 def test_the_optimum_jumps_where_the_evidence_on_both_sides_is_equal():
     # Equal areas: along each branch the evidence adds up label by label, from the turn at which both branches meet.
     channel, point = Abs(0.1), (1.0, 0.2)
