@@ -1,6 +1,11 @@
 """What tests of several files need."""
 
+import os
 import signal
+
+# One of several workers: two threads of BLAS in each, and in the kernels of chapters, would slow all of them ten times.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numba
 import pytest
