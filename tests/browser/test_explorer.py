@@ -328,6 +328,7 @@ def test_the_code_that_it_offers_gives_its_numbers(visit, preset):
         answers.append(json.loads(printed.getvalue()))
     assert distance(shown["error"], answers[0]["error"][0]["bayes_optimal"]) < CLOSE
     assert math.ceil(shown["needs"]) == answers[1]["samples"][0]["n"]["bayes_optimal"]
+    assert row_of(visit, "Bayes-optimal")[2] == f"{math.ceil(shown['needs']):,}"
     theory = python.split("# the same on data")[0]
     names, values = {}, []
     names["print"] = values.append
