@@ -3,12 +3,14 @@
 import os
 import signal
 
-# One of several workers: two threads of BLAS in each, and in the kernels of chapters, would slow all of them ten times.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numba
 import pytest
+
+
+def pytest_configure(config):
+    """Workers inherit it, and so do chapters that run in them; with more threads they would wait for one another."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_error_of_classes_is_the_bayes_optimal_one():
     ids=repr,
 )
 def test_error_is_the_bayes_optimal_one(channel, alpha, beta, rho):
-    against_theory(channel, alpha, beta, rho, round(40 / beta**0.5), 6)
+    against_theory(channel, alpha, beta, rho, round(40 / beta**0.5), 8)
 
 
 @pytest.mark.slow

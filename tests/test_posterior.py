@@ -235,7 +235,7 @@ def test_a_chain_that_is_stuck_with_moduli_says_so():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("channel", "alpha", "d", "seeds"),
-    [(Sign(0.1), 1.0, 12, 6), (Sign(1.0), 2.0, 20, 5), (ReLU(0.1), 0.6, 12, 6), (ReLU(0.5), 1.0, 20, 5)],
+    [(Sign(0.1), 1.0, 12, 20), (Sign(1.0), 2.0, 20, 8), (ReLU(0.1), 0.6, 12, 20), (ReLU(0.5), 1.0, 20, 8)],
     ids=repr,
 )
 def test_error_with_hidden_labels_is_that_of_theory_and_of_message_passing(channel, alpha, d, seeds):
@@ -243,7 +243,7 @@ def test_error_with_hidden_labels_is_that_of_theory_and_of_message_passing(chann
     for seed in range(seeds):
         data = bsr.Problem(alpha, 1.0, 0.2, channel=channel).sample(d, seed)
         rank = data.U.shape[1]
-        result = posterior(data.X, data.y, rank, channel=channel, sweeps=300, min_effective=0, rng=seed)
+        result = posterior(data.X, data.y, rank, channel=channel, sweeps=400, min_effective=0, rng=seed)
         errors.append(bsr.mse(result.S, data.S) / (1 + 1 / result.effective_sample_size))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bsr.ConvergenceWarning)

@@ -87,7 +87,7 @@ def chi_square(ranks, bins=10):
 )
 def test_ranks_of_the_truth_are_uniform(n, L, d, K, main_effects, known):
     """From few samples all of them; from many, what is a sum of blocks mixes slowly, and predictions do not."""
-    found = ranks(n, L, d, K, main_effects, False, 80, 1)
+    found = ranks(n, L, d, K, main_effects, False, 120, 1)
     p = [chi_square(column) for column in found.T[:known]]
     assert min(p) > 1e-3, p
 
@@ -95,7 +95,7 @@ def test_ranks_of_the_truth_are_uniform(n, L, d, K, main_effects, known):
 @pytest.mark.slow
 def test_ranks_of_the_truth_are_uniform_for_classes():
     """All but the noise, which is 1. The intercept has a flat prior, so the truth's, 0, only is typical of it."""
-    found = ranks(14, 2, 2, 1, False, True, 80, 2)
+    found = ranks(14, 2, 2, 1, False, True, 120, 2)
     p = [chi_square(column) for column in found.T[1:3]]
     assert min(p) > 1e-3, p
 

@@ -7,7 +7,7 @@ from conftest import Visit
 from pages import missing
 from test_pages import TOO_WIDE
 
-CHAPTERS = ["book/11_nuclear_norm.html"]  # the longest
+CHAPTERS = ["book/05_denoising.html", "book/11_nuclear_norm.html"]  # with a slider; the longest
 PAPER = 672  # pixels between the margins of A4
 
 # The first words of each text within a solution that has enough of them.
